@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+)
+
+// place is where a run works: a directory on the file system under test with
+// one subdirectory for each contender.
+type place struct {
+	config
+	fsName string
+	root   string // on the file system under test
+	native string // used natively
+	data   string // intact is mounted over it
+	source string // beneath the loopback
+	mirror string // the loopback's mount point
+
+	temporary string // removed at Close
+	image     string // loop file system mounted at root; "" for none
+	daemon    *exec.Cmd
+	loopback  *exec.Cmd
+}
+
+// newPlace makes the directories, the loop file system if one was asked for,
+// and both mounts.
+func newPlace(ctx context.Context, c config, binary string) (p *place, err error) {
+	p = &place{config: c}
+	p.intact = binary
+	p.root = c.dir
+	if p.root == "" {
+		if p.temporary, err = os.MkdirTemp("", "intact-bench-"); err != nil {
+			return nil, fmt.Errorf("make work directory: %w", err)
+		}
+		p.root = p.temporary
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+	if c.fsType != "" {
+		if err := p.makeFileSystem(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p.fsName = fileSystemName(p.root, c.fsType)
+	for _, d := range []struct {
+		path *string
+		name string
+	}{{&p.native, "native"}, {&p.data, "data"}, {&p.source, "source"}, {&p.mirror, "mirror"}} {
+		*d.path = filepath.Join(p.root, d.name)
+		if err := os.MkdirAll(*d.path, 0o755); err != nil {
+			return nil, fmt.Errorf("make work directory: %w", err)
+		}
+	}
+	if err := p.mount(ctx, p.data); err != nil {
+		return nil, err
+	}
+	return p, p.mountLoopback(ctx)
+}
+
+// makeFileSystem puts a fresh file system in a loop file at root/fs.
+func (p *place) makeFileSystem(ctx context.Context) error {
+	image := filepath.Join(p.root, p.fsType+".img")
+	f, err := os.Create(image)
+	if err != nil {
+		return fmt.Errorf("make image: %w", err)
+	}
+	if err := errors.Join(f.Truncate(6<<30), f.Close()); err != nil {
+		return fmt.Errorf("size image: %w", err)
+	}
+	point := filepath.Join(p.root, "fs")
+	if err := os.MkdirAll(point, 0o755); err != nil {
+		return fmt.Errorf("make mount point: %w", err)
+	}
+	if err := command(ctx, "mkfs."+p.fsType, "-q", image); err != nil {
+		return err
+	}
+	if err := command(ctx, "mount", "-o", "loop", image, point); err != nil {
+		return err
+	}
+	p.image, p.root = image, point
+	return nil
+}
+
+// mount puts intact over dir, in the foreground of a child.
+func (p *place) mount(ctx context.Context, dir string, flags ...string) error {
+	args := append([]string{"mount", "-f"}, flags...)
+	daemon, err := startChild(p.intact, append(args, dir)...)
+	if err != nil {
+		return fmt.Errorf("start daemon: %w", err)
+	}
+	p.daemon = daemon
+	return waitMounted(ctx, dir)
+}
+
+func (p *place) mountLoopback(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own binary: %w", err)
+	}
+	if p.loopback, err = startChild(self, loopbackCommand, p.source, p.mirror); err != nil {
+		return fmt.Errorf("start loopback: %w", err)
+	}
+	return waitMounted(ctx, p.mirror)
+}
+
+// unmount ends the daemon over dir and waits for it.
+func (p *place) unmount() error {
+	if p.daemon == nil {
+		return nil
+	}
+	err := endChild(p.daemon, p.data)
+	p.daemon = nil
+	return err
+}
+
+// Close unmounts everything and removes what the run made.
+func (p *place) Close() error {
+	err := p.unmount()
+	if p.loopback != nil {
+		err = errors.Join(err, endChild(p.loopback, p.mirror))
+		p.loopback = nil
+	}
+	if p.image != "" {
+		err = errors.Join(err, command(context.Background(), "umount", p.root))
+	}
+	if p.temporary != "" {
+		err = errors.Join(err, os.RemoveAll(p.temporary))
+	}
+	return err
+}
+
+func startChild(name string, args ...string) (*exec.Cmd, error) {
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = nil, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, cmd.Start()
+}
+
+// endChild asks the server of a mount to end; after half a minute it is
+// killed and its mount detached.
+func endChild(cmd *exec.Cmd, mountPoint string) error {
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("end server of %s: %w", mountPoint, err)
+	}
+	select {
+	case <-done:
+		return nil
+	case <-time.After(30 * time.Second):
+		err := errors.Join(cmd.Process.Kill(), syscall.Unmount(mountPoint, syscall.MNT_DETACH))
+		<-done
+		return errors.Join(fmt.Errorf("server of %s had to be killed", mountPoint), err)
+	}
+}
+
+// waitMounted polls the mount table, which never blocks, until dir is a FUSE
+// mount.
+func waitMounted(ctx context.Context, dir string) error {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		mounts, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(dir))
+		if err != nil {
+			return fmt.Errorf("read mount table: %w", err)
+		}
+		if len(mounts) > 0 && strings.HasPrefix(mounts[0].FSType, "fuse") {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%s was not mounted in 30 s", dir)
+}
+
+func command(ctx context.Context, name string, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// fileSystemName is the type of the file system at dir, for the report.
+func fileSystemName(dir, made string) string {
+	if made != "" {
+		return made + " in a loop file"
+	}
+	mounts, err := mountinfo.GetMounts(mountinfo.ParentsFilter(dir))
+	if err != nil || len(mounts) == 0 {
+		return "unknown"
+	}
+	deepest := mounts[0]
+	for _, m := range mounts {
+		if len(m.Mountpoint) >= len(deepest.Mountpoint) {
+			deepest = m
+		}
+	}
+	return deepest.FSType
+}

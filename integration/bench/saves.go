@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// The names of the contenders in every table.
+const (
+	inPlace  = "native, in place"
+	synced   = "native, in place + fsync"
+	careful  = "native, atomic recipe"
+	mounted  = "intact"
+	loopBack = "plain loopback"
+)
+
+// load is a number of writers that save at once.
+type load struct {
+	size    int
+	writers int
+	shared  bool // all on one file
+	saves   int  // of each writer, in each round
+	chunk   int  // bytes per write; 0: one write
+}
+
+func (l load) name() string {
+	files := "own files"
+	if l.shared {
+		files = "one file"
+	}
+	if l.writers == 1 {
+		files = "one writer"
+	} else {
+		files = fmt.Sprintf("%d writers, %s", l.writers, files)
+	}
+	if l.chunk > 0 {
+		files += fmt.Sprintf(", writes of %s", bytesName(l.chunk))
+	}
+	return fmt.Sprintf("save %s, %s", bytesName(l.size), files)
+}
+
+// run lets all writers save and returns the time of one save: wall time over
+// the number of saves.
+func (l load) run(dir string, save saver, round int) (time.Duration, error) {
+	contents := make([][]byte, 4)
+	for i := range contents {
+		contents[i] = document(round*len(contents)+i, l.size)
+	}
+	errs := make(chan error, l.writers)
+	return timed(l.writers*l.saves, func() error {
+		var all sync.WaitGroup
+		for w := range l.writers {
+			all.Go(func() {
+				file := w
+				if l.shared {
+					file = 0
+				}
+				path := filepath.Join(dir, fmt.Sprintf("save-%d-%d.json", l.size, file))
+				for i := range l.saves {
+					if err := save(path, contents[(i+w)%len(contents)]); err != nil {
+						errs <- err
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		select {
+		case err := <-errs:
+			return err
+		default:
+			return nil
+		}
+	})
+}
+
+// saveScenario measures one load with all contenders.
+func saveScenario(ctx context.Context, p *place, l load) (Result, error) {
+	chunk := l.chunk
+	if chunk == 0 {
+		chunk = l.size + 1
+	}
+	contender := func(name, dir string, save saver) variant {
+		return variant{name, func(round int) (time.Duration, error) { return l.run(dir, save, round) }}
+	}
+	careful := contender(careful, p.native, saveCarefully)
+	if l.shared {
+		// The recipe's fixed temporary name is for one writer.
+		careful.once = func(round int) (time.Duration, error) {
+			own := l
+			own.shared = false
+			return own.run(p.native, saveCarefully, round)
+		}
+	}
+	rows, err := interleave(ctx, p.rounds, []variant{
+		contender(inPlace, p.native, saveChunked(chunk)),
+		contender(synced, p.native, saveInPlaceSynced(chunk)),
+		careful,
+		contender(mounted, p.data, saveChunked(chunk)),
+		contender(loopBack, p.mirror, saveChunked(chunk)),
+	})
+	return Result{Name: l.name(), Rows: rows}, err
+}
+
+// smallSaves are the two loads that most programs are: one writer, and many.
+func smallSaves(ctx context.Context, p *place) ([]Result, error) {
+	one, err := saveScenario(ctx, p, load{size: 1 << 10, writers: 1, saves: 200})
+	if err != nil {
+		return nil, err
+	}
+	one.compare(mounted, careful, 0.5)
+	one.compare(mounted, inPlace, 1.3)
+	one.compare(mounted, loopBack, 0)
+	many, err := saveScenario(ctx, p, load{size: 1 << 10, writers: 32, saves: 40})
+	if err != nil {
+		return nil, err
+	}
+	many.compare(mounted, careful, 0.15)
+	many.compare(mounted, inPlace, 0)
+	many.compare(mounted, loopBack, 0)
+	return []Result{one, many}, nil
+}
+
+// matrix is every size by every number of writers.
+func matrix(ctx context.Context, p *place) ([]Result, error) {
+	sizes := []int{1 << 10, 64 << 10, 1 << 20, 19 << 20, 256 << 20}
+	if p.quick {
+		sizes = sizes[:3]
+	}
+	var out []Result
+	for _, size := range sizes {
+		for _, writers := range []int{1, 8, 32} {
+			for _, shared := range []bool{false, true} {
+				if shared && writers == 1 || size*writers > 1<<30 {
+					continue
+				}
+				saves := max(1, min(40, (32<<20)/(size*writers)))
+				r, err := saveScenario(ctx, p, load{size: size, writers: writers, shared: shared, saves: saves})
+				if err != nil {
+					return nil, err
+				}
+				r.compare(mounted, careful, 0)
+				r.compare(mounted, inPlace, 0)
+				out = append(out, r)
+			}
+		}
+	}
+	return out, nil
+}
+
+// largeSaves is the 19 MB document, in one write and in stdio's.
+func largeSaves(ctx context.Context, p *place) ([]Result, error) {
+	whole, err := saveScenario(ctx, p, load{size: 19_000_000, writers: 1, saves: 1})
+	if err != nil {
+		return nil, err
+	}
+	whole.compare(mounted, careful, 1.2)
+	whole.compare(mounted, inPlace, 0)
+	chunked, err := saveScenario(ctx, p, load{size: 19_000_000, writers: 1, saves: 1, chunk: 8 << 10})
+	if err != nil {
+		return nil, err
+	}
+	chunked.compare(mounted, synced, 1.5)
+	chunked.compare(mounted, inPlace, 0)
+	return []Result{whole, chunked}, nil
+}
+
+// bytesName is a size as people say it.
+func bytesName(n int) string {
+	switch {
+	case n >= 1<<20 && n%(1<<20) == 0:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<10 && n%(1<<10) == 0:
+		return fmt.Sprintf("%d KiB", n>>10)
+	case n >= 1_000_000:
+		return fmt.Sprintf("%d MB", n/1_000_000)
+	}
+	return fmt.Sprintf("%d B", n)
+}

@@ -1,0 +1,32 @@
+package main
+
+import "context"
+
+// scenario is a named group of measurements.
+type scenario struct {
+	name string
+	run  func(context.Context, *place) ([]Result, error)
+}
+
+// scenarios in the order of a full run. Those that restart the daemon over
+// the data directory come last.
+var scenarios = []scenario{
+	{"save", smallSaves},
+	{"python", pythonSaves},
+	{"large", largeSaves},
+	{"read", reads},
+	{"mix", mixed},
+	{"append", appends},
+	{"tree", tree},
+	{"matrix", matrix},
+	{"recovery", recovery},
+	{"memory", memory},
+}
+
+func scenarioNames() []string {
+	names := make([]string, len(scenarios))
+	for i, s := range scenarios {
+		names[i] = s.name
+	}
+	return names
+}
