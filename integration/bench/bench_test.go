@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"intactfs/integration/bench/result"
 )
 
 func TestDocumentIsJSONOfTheSizeAsked(t *testing.T) {
@@ -57,13 +59,13 @@ func TestInterleaveRotatesAndCountsEachRoundOnce(t *testing.T) {
 	if got, want := strings.Join(order, ""), "ab"+"ba"+"ab"+"ba"; got != want {
 		t.Errorf("order %s, want %s", got, want)
 	}
-	r := Result{Rows: rows}
-	r.compare("a", "b", 2.5)
+	r := result.Result{Rows: rows}
+	r.Compare("a", "b", 2.5)
 	if got := r.Bars[0]; got.Ratio != 2 || !got.Met() {
 		t.Errorf("ratio %v met %v, want 2 and met", got.Ratio, got.Met())
 	}
-	if len(rows[0].samples) != 3 {
-		t.Errorf("%d samples, want 3: the warm-up must not count", len(rows[0].samples))
+	if len(rows[0].Samples) != 3 {
+		t.Errorf("%d samples, want 3: the warm-up must not count", len(rows[0].Samples))
 	}
 }
 
@@ -82,7 +84,7 @@ func TestInterleaveStopsAtAnError(t *testing.T) {
 
 func TestPrintJudgesTheBars(t *testing.T) {
 	var out strings.Builder
-	Result{Name: "n", Rows: []Row{{Variant: "v", Median: time.Millisecond}}, Bars: []Bar{
+	result.Result{Name: "n", Rows: []result.Row{{Variant: "v", Median: time.Millisecond}}, Bars: []result.Bar{
 		{Variant: "v", Base: "met", Ratio: 1, Limit: 2}, {Variant: "v", Base: "missed", Ratio: 3, Limit: 2}, {Variant: "v", Base: "shown", Ratio: 9},
 	}}.Print(&out)
 	for _, want := range []string{"1ms", "bar 2.00: met", "bar 2.00: not met", "9.00\n"} {
@@ -97,8 +99,8 @@ func TestMedian(t *testing.T) {
 		values []float64
 		want   float64
 	}{{nil, 0}, {[]float64{3}, 3}, {[]float64{9, 1, 5}, 5}} {
-		if got := median(c.values); got != c.want {
-			t.Errorf("median(%v) = %v, want %v", c.values, got, c.want)
+		if got := result.Median(c.values); got != c.want {
+			t.Errorf("result.Median(%v) = %v, want %v", c.values, got, c.want)
 		}
 	}
 }

@@ -12,11 +12,13 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"intactfs/integration/bench/result"
 )
 
 // tree is a directory of many files: how long the mount takes, and what
 // walking and searching it costs.
-func tree(ctx context.Context, p *place) ([]Result, error) {
+func tree(ctx context.Context, p *place) ([]result.Result, error) {
 	files := 100_000
 	if p.quick {
 		files = 10_000
@@ -35,7 +37,7 @@ func tree(ctx context.Context, p *place) ([]Result, error) {
 	}
 	up := time.Since(start)
 
-	var out []Result
+	var out []result.Result
 	for _, w := range []struct {
 		name string
 		args []string
@@ -50,9 +52,9 @@ func tree(ctx context.Context, p *place) ([]Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		r := Result{Name: fmt.Sprintf("%s over %d files", w.name, files), Rows: rows}
-		r.compare(mounted, loopBack, 1.2)
-		r.compare(mounted, inPlace, 0)
+		r := result.Result{Name: fmt.Sprintf("%s over %d files", w.name, files), Rows: rows}
+		r.Compare(mounted, loopBack, 1.2)
+		r.Compare(mounted, inPlace, 0)
 		out = append(out, r)
 	}
 	out[0].Notes = append(out[0].Notes, fmt.Sprintf("mount served after %s", up.Round(time.Millisecond)))
@@ -93,9 +95,9 @@ func plant(dir string, files int) error {
 }
 
 // recovery is how long a mount takes with 10,000 commits still to publish.
-func recovery(ctx context.Context, p *place) ([]Result, error) {
+func recovery(ctx context.Context, p *place) ([]result.Result, error) {
 	const commits = 10_000
-	r := Result{Name: "mount with 10,000 commits to replay", Rows: []Row{{Variant: mounted}}}
+	r := result.Result{Name: "mount with 10,000 commits to replay", Rows: []result.Row{{Variant: mounted}}}
 	for range max(3, p.rounds/3) {
 		if err := p.unmount(); err != nil {
 			return nil, err
@@ -120,16 +122,16 @@ func recovery(ctx context.Context, p *place) ([]Result, error) {
 		if err := p.mount(ctx, p.data); err != nil {
 			return nil, err
 		}
-		r.Rows[0].samples = append(r.Rows[0].samples, time.Since(start))
+		r.Rows[0].Samples = append(r.Rows[0].Samples, time.Since(start))
 	}
-	r.Rows[0].Median = median(r.Rows[0].samples)
-	r.Bars = append(r.Bars, Bar{Variant: mounted, Base: "one second", Ratio: r.Rows[0].Median.Seconds(), Limit: 1})
-	return []Result{r}, nil
+	r.Rows[0].Median = result.Median(r.Rows[0].Samples)
+	r.Bars = append(r.Bars, result.Bar{Variant: mounted, Base: "one second", Ratio: r.Rows[0].Median.Seconds(), Limit: 1})
+	return []result.Result{r}, nil
 }
 
 // memory is what the daemon keeps resident when idle over 10,000 files, all
 // of which were listed and a hundred read.
-func memory(ctx context.Context, p *place) ([]Result, error) {
+func memory(ctx context.Context, p *place) ([]result.Result, error) {
 	if err := p.unmount(); err != nil {
 		return nil, err
 	}
@@ -153,9 +155,9 @@ func memory(ctx context.Context, p *place) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := Result{Name: "resident memory, idle over 10,000 files"}
-	r.Bars = append(r.Bars, Bar{Variant: mounted, Base: "MiB", Ratio: float64(resident) / (1 << 20), Limit: 32})
-	return []Result{r}, nil
+	r := result.Result{Name: "resident memory, idle over 10,000 files"}
+	r.Bars = append(r.Bars, result.Bar{Variant: mounted, Base: "MiB", Ratio: float64(resident) / (1 << 20), Limit: 32})
+	return []result.Result{r}, nil
 }
 
 func residentBytes(pid int) (int64, error) {

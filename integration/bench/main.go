@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"intactfs/integration/bench/result"
 )
 
 // config is what the command line decides.
@@ -96,7 +98,7 @@ func run(ctx context.Context, c config) (err error) {
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 
-	report := Report{Time: time.Now().UTC(), FileSystem: p.fsName, Rounds: c.rounds}
+	report := result.Report{Time: time.Now().UTC(), FileSystem: p.fsName, Rounds: c.rounds}
 	fmt.Printf("file system %s, %d rounds, medians of interleaved pairs\n", p.fsName, c.rounds)
 	for _, s := range scenarios {
 		if len(c.only) > 0 && !slices.Contains(c.only, s.name) {

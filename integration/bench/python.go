@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strconv"
 	"time"
+
+	"intactfs/integration/bench/result"
 )
 
 //go:embed save.py
@@ -17,7 +19,7 @@ var pythonSaver string
 // pythonSaves is the save that began it: json.dump(indent=2) of a 19 MB
 // document. One Python process holds the document and saves it each way in
 // turn, so that only the saves are timed.
-func pythonSaves(ctx context.Context, p *place) ([]Result, error) {
+func pythonSaves(ctx context.Context, p *place) ([]result.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "python3", "-c", pythonSaver, strconv.Itoa(p.rounds), p.native, p.data)
@@ -27,7 +29,7 @@ func pythonSaves(ctx context.Context, p *place) ([]Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("python3: %w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	r := Result{Name: "python: json.dump(indent=2) of 19 MB", Rows: []Row{{Variant: inPlace}, {Variant: pythonRecipe}, {Variant: mounted}}}
+	r := result.Result{Name: "python: json.dump(indent=2) of 19 MB", Rows: []result.Row{{Variant: inPlace}, {Variant: pythonRecipe}, {Variant: mounted}}}
 	lines := bufio.NewScanner(bytes.NewReader(out))
 	for lines.Scan() {
 		var seconds [3]float64
@@ -35,15 +37,15 @@ func pythonSaves(ctx context.Context, p *place) ([]Result, error) {
 			return nil, fmt.Errorf("read python's times: %w", err)
 		}
 		for i := range r.Rows {
-			r.Rows[i].samples = append(r.Rows[i].samples, time.Duration(seconds[i]*float64(time.Second)))
+			r.Rows[i].Samples = append(r.Rows[i].Samples, time.Duration(seconds[i]*float64(time.Second)))
 		}
 	}
 	for i := range r.Rows {
-		r.Rows[i].Median = median(r.Rows[i].samples)
+		r.Rows[i].Median = result.Median(r.Rows[i].Samples)
 	}
-	r.compare(mounted, inPlace, 1.10)
-	r.compare(mounted, pythonRecipe, 0.70)
-	return []Result{r}, nil
+	r.Compare(mounted, inPlace, 1.10)
+	r.Compare(mounted, pythonRecipe, 0.70)
+	return []result.Result{r}, nil
 }
 
 // pythonRecipe is what a careful Python program does: temporary file, dump,

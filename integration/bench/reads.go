@@ -10,33 +10,35 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"intactfs/integration/bench/result"
 )
 
 // reads measures open, read and close of a small and a large file.
-func reads(ctx context.Context, p *place) ([]Result, error) {
+func reads(ctx context.Context, p *place) ([]result.Result, error) {
 	small, err := readScenario(ctx, p, 1<<10, 500)
 	if err != nil {
 		return nil, err
 	}
-	small.compare(mounted, inPlace, 5)
-	small.compare(mounted, loopBack, 0)
+	small.Compare(mounted, inPlace, 5)
+	small.Compare(mounted, loopBack, 0)
 	large, err := readScenario(ctx, p, 19_000_000, 3)
 	if err != nil {
 		return nil, err
 	}
-	large.compare(mounted, inPlace, 1/0.85)
-	large.compare(mounted, loopBack, 0)
-	return []Result{small, large}, nil
+	large.Compare(mounted, inPlace, 1/0.85)
+	large.Compare(mounted, loopBack, 0)
+	return []result.Result{small, large}, nil
 }
 
-func readScenario(ctx context.Context, p *place, size, times int) (Result, error) {
+func readScenario(ctx context.Context, p *place, size, times int) (result.Result, error) {
 	var variants []variant
 	for _, v := range []struct{ name, dir, writeTo string }{
 		{inPlace, p.native, p.native}, {mounted, p.data, p.data}, {loopBack, p.mirror, p.source},
 	} {
 		name := fmt.Sprintf("read-%d.json", size)
 		if err := saveCarefully(filepath.Join(v.writeTo, name), document(1, size)); err != nil {
-			return Result{}, err
+			return result.Result{}, err
 		}
 		path, buffer := filepath.Join(v.dir, name), make([]byte, min(size+1, 1<<20))
 		variants = append(variants, variant{v.name, func(int) (time.Duration, error) {
@@ -51,7 +53,7 @@ func readScenario(ctx context.Context, p *place, size, times int) (Result, error
 		}})
 	}
 	rows, err := interleave(ctx, p.rounds, variants)
-	return Result{Name: "open and read " + bytesName(size), Rows: rows}, err
+	return result.Result{Name: "open and read " + bytesName(size), Rows: rows}, err
 }
 
 func readWhole(path string, buffer []byte, size int) error {
@@ -77,7 +79,7 @@ func readWhole(path string, buffer []byte, size int) error {
 }
 
 // mixed is eight workers on eight files, four reads to one save.
-func mixed(ctx context.Context, p *place) ([]Result, error) {
+func mixed(ctx context.Context, p *place) ([]result.Result, error) {
 	const workers, turns, size = 8, 50, 16 << 10
 	work := func(dir string, save saver) func(int) (time.Duration, error) {
 		return func(round int) (time.Duration, error) {
@@ -110,9 +112,9 @@ func mixed(ctx context.Context, p *place) ([]Result, error) {
 		{careful, work(p.native, saveCarefully)},
 		{mounted, work(p.data, saveInPlace)},
 	})
-	r := Result{Name: "8 workers, four reads to one save of 16 KiB", Rows: rows}
-	r.compare(mounted, careful, 0)
-	return []Result{r}, err
+	r := result.Result{Name: "8 workers, four reads to one save of 16 KiB", Rows: rows}
+	r.Compare(mounted, careful, 0)
+	return []result.Result{r}, err
 }
 
 func mixPath(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("mix-%d.json", i)) }
@@ -135,7 +137,7 @@ func mixedWorker(dir string, w, turns int, content []byte, save saver) error {
 
 // appends is one 200-byte record added to a short and to a long JSON Lines
 // file: what it costs must not follow the length.
-func appends(ctx context.Context, p *place) ([]Result, error) {
+func appends(ctx context.Context, p *place) ([]result.Result, error) {
 	long := 1 << 30
 	if p.quick {
 		long = 64 << 20
@@ -178,10 +180,10 @@ func appends(ctx context.Context, p *place) ([]Result, error) {
 		variants = append(variants, variant{v.name, once})
 	}
 	rows, err := interleave(ctx, p.rounds, variants)
-	r := Result{Name: "append a 200-byte record to a JSON Lines file", Rows: rows}
-	r.compare(variants[2].name, variants[1].name, 1.5)
-	r.compare(variants[2].name, variants[0].name, 0)
-	return []Result{r}, err
+	r := result.Result{Name: "append a 200-byte record to a JSON Lines file", Rows: rows}
+	r.Compare(variants[2].name, variants[1].name, 1.5)
+	r.Compare(variants[2].name, variants[0].name, 0)
+	return []result.Result{r}, err
 }
 
 func writeLines(path string, record []byte, size int) error {

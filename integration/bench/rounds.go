@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"intactfs/integration/bench/result"
 )
 
 // A variant is one way to do the measured operation. It returns how long one
@@ -15,8 +17,8 @@ type variant struct {
 
 // interleave runs every variant once a round, in rotating order, after one
 // round that is not counted.
-func interleave(ctx context.Context, rounds int, variants []variant) ([]Row, error) {
-	rows := make([]Row, len(variants))
+func interleave(ctx context.Context, rounds int, variants []variant) ([]result.Row, error) {
+	rows := make([]result.Row, len(variants))
 	for i, v := range variants {
 		rows[i].Variant = v.name
 		if _, err := v.once(0); err != nil {
@@ -33,11 +35,11 @@ func interleave(ctx context.Context, rounds int, variants []variant) ([]Row, err
 			if err != nil {
 				return nil, fmt.Errorf("%s, round %d: %w", variants[k].name, round, err)
 			}
-			rows[k].samples = append(rows[k].samples, took)
+			rows[k].Samples = append(rows[k].Samples, took)
 		}
 	}
 	for i := range rows {
-		rows[i].Median = median(rows[i].samples)
+		rows[i].Median = result.Median(rows[i].Samples)
 	}
 	return rows, nil
 }

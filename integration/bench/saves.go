@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"intactfs/integration/bench/result"
 )
 
 // The names of the contenders in every table.
@@ -78,7 +80,7 @@ func (l load) run(dir string, save saver, round int) (time.Duration, error) {
 }
 
 // saveScenario measures one load with all contenders.
-func saveScenario(ctx context.Context, p *place, l load) (Result, error) {
+func saveScenario(ctx context.Context, p *place, l load) (result.Result, error) {
 	chunk := l.chunk
 	if chunk == 0 {
 		chunk = l.size + 1
@@ -102,35 +104,35 @@ func saveScenario(ctx context.Context, p *place, l load) (Result, error) {
 		contender(mounted, p.data, saveChunked(chunk)),
 		contender(loopBack, p.mirror, saveChunked(chunk)),
 	})
-	return Result{Name: l.name(), Rows: rows}, err
+	return result.Result{Name: l.name(), Rows: rows}, err
 }
 
 // smallSaves are the two loads that most programs are: one writer, and many.
-func smallSaves(ctx context.Context, p *place) ([]Result, error) {
+func smallSaves(ctx context.Context, p *place) ([]result.Result, error) {
 	one, err := saveScenario(ctx, p, load{size: 1 << 10, writers: 1, saves: 200})
 	if err != nil {
 		return nil, err
 	}
-	one.compare(mounted, careful, 0.5)
-	one.compare(mounted, inPlace, 1.3)
-	one.compare(mounted, loopBack, 0)
+	one.Compare(mounted, careful, 0.5)
+	one.Compare(mounted, inPlace, 1.3)
+	one.Compare(mounted, loopBack, 0)
 	many, err := saveScenario(ctx, p, load{size: 1 << 10, writers: 32, saves: 40})
 	if err != nil {
 		return nil, err
 	}
-	many.compare(mounted, careful, 0.15)
-	many.compare(mounted, inPlace, 0)
-	many.compare(mounted, loopBack, 0)
-	return []Result{one, many}, nil
+	many.Compare(mounted, careful, 0.15)
+	many.Compare(mounted, inPlace, 0)
+	many.Compare(mounted, loopBack, 0)
+	return []result.Result{one, many}, nil
 }
 
 // matrix is every size by every number of writers.
-func matrix(ctx context.Context, p *place) ([]Result, error) {
+func matrix(ctx context.Context, p *place) ([]result.Result, error) {
 	sizes := []int{1 << 10, 64 << 10, 1 << 20, 19 << 20, 256 << 20}
 	if p.quick {
 		sizes = sizes[:3]
 	}
-	var out []Result
+	var out []result.Result
 	for _, size := range sizes {
 		for _, writers := range []int{1, 8, 32} {
 			for _, shared := range []bool{false, true} {
@@ -142,8 +144,8 @@ func matrix(ctx context.Context, p *place) ([]Result, error) {
 				if err != nil {
 					return nil, err
 				}
-				r.compare(mounted, careful, 0)
-				r.compare(mounted, inPlace, 0)
+				r.Compare(mounted, careful, 0)
+				r.Compare(mounted, inPlace, 0)
 				out = append(out, r)
 			}
 		}
@@ -152,20 +154,20 @@ func matrix(ctx context.Context, p *place) ([]Result, error) {
 }
 
 // largeSaves is the 19 MB document, in one write and in stdio's.
-func largeSaves(ctx context.Context, p *place) ([]Result, error) {
+func largeSaves(ctx context.Context, p *place) ([]result.Result, error) {
 	whole, err := saveScenario(ctx, p, load{size: 19_000_000, writers: 1, saves: 1})
 	if err != nil {
 		return nil, err
 	}
-	whole.compare(mounted, careful, 1.2)
-	whole.compare(mounted, inPlace, 0)
+	whole.Compare(mounted, careful, 1.2)
+	whole.Compare(mounted, inPlace, 0)
 	chunked, err := saveScenario(ctx, p, load{size: 19_000_000, writers: 1, saves: 1, chunk: 8 << 10})
 	if err != nil {
 		return nil, err
 	}
-	chunked.compare(mounted, synced, 1.5)
-	chunked.compare(mounted, inPlace, 0)
-	return []Result{whole, chunked}, nil
+	chunked.Compare(mounted, synced, 1.5)
+	chunked.Compare(mounted, inPlace, 0)
+	return []result.Result{whole, chunked}, nil
 }
 
 // bytesName is a size as people say it.

@@ -1,11 +1,15 @@
 package main
 
-import "context"
+import (
+	"context"
+
+	"intactfs/integration/bench/result"
+)
 
 // scenario is a named group of measurements.
 type scenario struct {
 	name string
-	run  func(context.Context, *place) ([]Result, error)
+	run  func(context.Context, *place) ([]result.Result, error)
 }
 
 // scenarios in the order of a full run. Those that restart the daemon over

@@ -1,4 +1,5 @@
-package main
+// Package result holds what a benchmark run measured: written as JSON by the run, read by the chart.
+package result
 
 import (
 	"fmt"
@@ -27,8 +28,8 @@ type Result struct {
 type Row struct {
 	Variant string
 	Median  time.Duration
-	// samples holds one time a round, in the order of the rounds.
-	samples []time.Duration
+	// Samples holds one time a round, in the order of the rounds.
+	Samples []time.Duration
 }
 
 // Bar is what a ratio should stay below (or a value, if Base is empty).
@@ -63,19 +64,19 @@ func (r Result) Print(w io.Writer) {
 	}
 }
 
-// compare adds the median of the per-round ratios of two variants.
-func (r *Result) compare(variant, base string, limit float64) {
+// Compare adds the median of the per-round ratios of two variants.
+func (r *Result) Compare(variant, base string, limit float64) {
 	v, b := r.row(variant), r.row(base)
 	if v == nil || b == nil {
 		return
 	}
-	ratios := make([]float64, 0, len(v.samples))
-	for i := range v.samples {
-		if b.samples[i] > 0 {
-			ratios = append(ratios, float64(v.samples[i])/float64(b.samples[i]))
+	ratios := make([]float64, 0, len(v.Samples))
+	for i := range v.Samples {
+		if b.Samples[i] > 0 {
+			ratios = append(ratios, float64(v.Samples[i])/float64(b.Samples[i]))
 		}
 	}
-	r.Bars = append(r.Bars, Bar{Variant: variant, Base: base, Ratio: median(ratios), Limit: limit})
+	r.Bars = append(r.Bars, Bar{Variant: variant, Base: base, Ratio: Median(ratios), Limit: limit})
 }
 
 func (r *Result) row(variant string) *Row {
@@ -87,8 +88,8 @@ func (r *Result) row(variant string) *Row {
 	return nil
 }
 
-// median is the middle of the sorted values; 0 for none.
-func median[T float64 | time.Duration](values []T) T {
+// Median is the middle of the sorted values; 0 for none.
+func Median[T float64 | time.Duration](values []T) T {
 	if len(values) == 0 {
 		return 0
 	}
