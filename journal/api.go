@@ -1,0 +1,160 @@
+package journal
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"intactfs/journal/disk"
+)
+
+// TxID numbers commits. It grows with every commit in a data directory, and
+// no number is used twice, whatever was published or restarted meanwhile.
+// Zero is no transaction.
+type TxID uint64
+
+// Durability is what a Commit that returned nil survives.
+type Durability int
+
+const (
+	// Full commits survive power loss.
+	Full Durability = iota
+	// Relaxed commits survive the end of the process; up to syncEvery of
+	// them are lost with the power. Files are as whole as with Full.
+	Relaxed
+)
+
+// Writer is who made a commit.
+type Writer struct {
+	PID     uint32
+	UID     uint32
+	Program string
+}
+
+// Put is a content to become the newest version of Path. The bytes are
+// either Inline or in Stage; the caller changes neither after Commit began.
+type Put struct {
+	Path   string
+	Attr   disk.Attr
+	Inline []byte
+	// Stage is a name from NewStage whose file holds the complete content.
+	// Commit syncs it, and owns it from its success on.
+	Stage  string
+	Size   int64 // bytes
+	SHA256 [32]byte
+	Base   TxID // version the writer started from; 0: none or unknown
+	Who    Writer
+	Note   string
+}
+
+// Version describes one committed content.
+type Version struct {
+	Tx     TxID
+	Time   time.Time
+	Path   string
+	Size   int64
+	SHA256 [32]byte
+	Attr   disk.Attr
+	Base   TxID
+	Who    Writer
+	Note   string
+}
+
+// Content is the immutable bytes of one version. It stays readable until it
+// is closed, whatever is published or committed meanwhile.
+type Content interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Kept is a version on its way into history. Content is valid during the
+// call only.
+type Kept struct {
+	Version
+	Content io.ReaderAt
+}
+
+// Preserver is the history. The journal calls it before it may forget; calls
+// for different paths may come at the same time.
+type Preserver interface {
+	// Preserve files the versions, oldest first. They are durable when it
+	// returns nil. A Tx it already has is skipped.
+	Preserve(ctx context.Context, path string, versions []Kept) error
+	// Adopt makes the backing file at path an entry of its own if the
+	// newest entry is something else. No such file is not an error.
+	Adopt(ctx context.Context, path string) error
+}
+
+// Options tune a journal. The zero value of each field is its default.
+type Options struct {
+	Durability Durability
+	// PublishDelay is how long after the first unpublished commit the
+	// backing directory is brought up to date; default 2 s.
+	PublishDelay time.Duration
+	// SegmentSize is the size of new segments in bytes; default 16 MiB.
+	SegmentSize int64
+	// MaxInline is the largest content that travels inside a record, in
+	// bytes; default 256 KiB, at most an eighth of a segment.
+	MaxInline int64
+	// MaxPending is how many bytes of unpublished contents make Commit
+	// wait; default 256 MiB.
+	MaxPending int64
+	// Preserver keeps the versions; nil keeps none.
+	Preserver Preserver
+	// Now is the clock that versions are stamped with; default time.Now.
+	Now func() time.Time
+	// Rand makes the names of stages and the salts of segments; default
+	// crypto/rand.
+	Rand io.Reader
+	// Log takes what no caller can be told; default: discarded.
+	Log *slog.Logger
+	// ReadOnly serves the pending versions and changes nothing at all on
+	// the disk; damage is then not an error of Open, but in the Report.
+	ReadOnly bool
+
+	// manual starts no goroutine: tests drive the checkpointer themselves,
+	// so that the n-th disk operation is the same in every run.
+	manual bool
+}
+
+// Report tells what Open found.
+type Report struct {
+	Segments  int      // segments with live records
+	Records   int      // commit records replayed
+	Pending   int      // versions not yet published
+	TornBytes int64    // length of an unacknowledged end that was dropped
+	Orphans   int      // stages of unfinished transactions that were removed
+	Damage    []Damage // what ErrDamaged is about
+}
+
+// Stats is a snapshot of counters since Open, and of the present load.
+type Stats struct {
+	Commits        uint64
+	Batches        uint64 // writes of the segment that carried commits
+	Syncs          uint64 // syncs of segments
+	Published      uint64 // files replaced in the backing directory
+	Coalesced      uint64 // versions that went to history only
+	Stranded       uint64 // versions whose target could not be replaced, in history only
+	PublishErrors  uint64 // attempts that failed and are tried again
+	Pending        int    // versions not yet published
+	PendingPaths   int
+	PendingBytes   int64 // their contents
+	MemoryBytes    int64 // the part of them held in memory
+	Segments       int
+	LastTx         TxID
+	OldestPending  time.Time // zero if none
+	PublishFailing error     // why the last round could not publish; nil if it could
+	Stopped        error     // what stopped the journal; nil if nothing did
+}
+
+// CheckReport tells what Check found.
+type CheckReport struct {
+	Segments  int
+	Records   int   // live commit records
+	Pending   int   // versions not yet published
+	Verified  int64 // bytes of pending contents whose SHA-256 was compared
+	TornBytes int64
+	Damage    []Damage
+}
