@@ -1,0 +1,333 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/pelletier/go-toml/v2/unstable"
+)
+
+// Durability is what a close that returned success promises.
+type Durability string
+
+// The durabilities.
+const (
+	Full    Durability = "full"    // survives power loss
+	Relaxed Durability = "relaxed" // whole, but the last second may be lost
+)
+
+// Conflict is what happens to a commit whose base was replaced meanwhile.
+type Conflict string
+
+// The answers to a conflict.
+const (
+	ConflictKeep   Conflict = "keep"   // the last close wins, both are kept
+	ConflictRefuse Conflict = "refuse" // the close fails
+)
+
+// ShrinkAction is what happens to a valid save that loses nearly everything.
+type ShrinkAction string
+
+// The answers to a drastic shrink.
+const (
+	ShrinkReport ShrinkAction = "report" // committed, reported, predecessor pinned
+	ShrinkRefuse ShrinkAction = "refuse" // goes to quarantine
+	ShrinkOff    ShrinkAction = "off"
+)
+
+// The formats a rule can name.
+const (
+	FormatJSON   = "json"
+	FormatJSONL  = "jsonl"
+	FormatOpaque = "opaque" // protected, but only against emptiness and killed writers
+	FormatNone   = "none"   // not protected
+)
+
+// Size is a count of bytes, written in config.toml as 1048576 or "1MiB".
+type Size int64
+
+// UnmarshalText reads "1MiB", "20 MB" or a plain number.
+func (s *Size) UnmarshalText(text []byte) error {
+	n, err := humanize.ParseBytes(string(text))
+	if err != nil {
+		return fmt.Errorf("size %q: write it as 1048576 or \"1MiB\"", text)
+	}
+	*s = Size(n)
+	return nil
+}
+
+// Duration is a length of time, written in config.toml as "200ms".
+type Duration time.Duration
+
+// UnmarshalText reads what time.ParseDuration reads; nothing negative.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("duration %q: write it as \"200ms\" or \"2s\"", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Config is config.toml. The zero value of a field stands for its default.
+type Config struct {
+	Durability   Durability `toml:"durability"`
+	IdleCommit   *Duration  `toml:"idle_commit"`   // quiet time after which an open, valid stage is committed; 0: never
+	PublishDelay Duration   `toml:"publish_delay"` // how long the backing directory may lag
+	OnConflict   Conflict   `toml:"on_conflict"`
+	DefaultRules *bool      `toml:"default_rules"` // false: only the rules below
+
+	Shrink     ShrinkConfig     `toml:"shrink"`
+	Retention  RetentionConfig  `toml:"retention"`
+	Quarantine QuarantineConfig `toml:"quarantine"`
+	Rules      []RuleConfig     `toml:"rule"`
+}
+
+// ShrinkConfig says what a drastic shrink is.
+type ShrinkConfig struct {
+	Action  ShrinkAction `toml:"action"`
+	Ratio   float64      `toml:"ratio"`    // new size over old size below which a save counts
+	MinSize Size         `toml:"min_size"` // smaller predecessors never count
+}
+
+// RetentionConfig says which versions of a file are kept.
+type RetentionConfig struct {
+	Last    *int `toml:"last"`
+	Hourly  *int `toml:"hourly"`
+	Daily   *int `toml:"daily"`
+	Weekly  *int `toml:"weekly"`
+	Monthly *int `toml:"monthly"`
+	Yearly  *int `toml:"yearly"`
+	MaxSize Size `toml:"max_size"` // bytes of history per file; 0: no bound
+}
+
+// QuarantineConfig bounds the refused contents that are kept.
+type QuarantineConfig struct {
+	MaxFiles int  `toml:"max_files"` // per path
+	MaxSize  Size `toml:"max_size"`  // of all together
+}
+
+// RuleConfig is one [[rule]] of config.toml: the first that matches a path
+// judges it.
+type RuleConfig struct {
+	Glob       string       `toml:"glob"`
+	Format     string       `toml:"format"`
+	Strict     bool         `toml:"strict"`   // RFC 8259 to the letter: no NaN, Infinity, byte order mark
+	Comments   bool         `toml:"comments"` // comments and trailing commas are fine in any version
+	AllowEmpty bool         `toml:"allow_empty"`
+	OnConflict Conflict     `toml:"on_conflict"`
+	Shrink     ShrinkAction `toml:"shrink"`
+}
+
+// DefaultConfig is what holds without a config.toml.
+func DefaultConfig() Config {
+	c, err := ParseConfig("default", nil)
+	if err != nil {
+		panic(err) // the empty document is valid
+	}
+	return c
+}
+
+// ParseConfig reads the text of a config.toml and fills in the defaults.
+// Unknown keys, unknown values and malformed TOML are a *ConfigError that
+// names file, line and column.
+func ParseConfig(file string, text []byte) (Config, error) {
+	var c Config
+	dec := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return Config{}, tomlError(file, err)
+	}
+	c.setDefaults()
+	if err := c.check(); err != nil {
+		err.File = file
+		if err.Line == 0 {
+			err.Line, err.Column = locate(text, err)
+		}
+		return Config{}, &err.ConfigError
+	}
+	return c, nil
+}
+
+// tomlError turns the decoder's errors into one of ours, with its place.
+func tomlError(file string, err error) error {
+	var strict *toml.StrictMissingError
+	if errors.As(err, &strict) && len(strict.Errors) > 0 {
+		first := strict.Errors[0]
+		line, col := first.Position()
+		return &ConfigError{File: file, Line: line, Column: col,
+			Msg: "unknown key " + strings.Join(first.Key(), ".")}
+	}
+	var decode *toml.DecodeError
+	if errors.As(err, &decode) {
+		line, col := decode.Position()
+		return &ConfigError{File: file, Line: line, Column: col,
+			Msg: strings.TrimPrefix(decode.Error(), "toml: ")}
+	}
+	return &ConfigError{File: file, Msg: err.Error()}
+}
+
+func (c *Config) setDefaults() {
+	if c.Durability == "" {
+		c.Durability = Full
+	}
+	if c.IdleCommit == nil {
+		d := Duration(200 * time.Millisecond)
+		c.IdleCommit = &d
+	}
+	if c.PublishDelay == 0 {
+		c.PublishDelay = Duration(2 * time.Second)
+	}
+	if c.OnConflict == "" {
+		c.OnConflict = ConflictKeep
+	}
+	if c.Shrink.Action == "" {
+		c.Shrink.Action = ShrinkReport
+	}
+	if c.Shrink.Ratio == 0 {
+		c.Shrink.Ratio = 0.1
+	}
+	if c.Shrink.MinSize == 0 {
+		c.Shrink.MinSize = 512
+	}
+	r := &c.Retention
+	for _, f := range []struct {
+		field **int
+		value int
+	}{{&r.Last, 20}, {&r.Hourly, 24}, {&r.Daily, 30}, {&r.Weekly, 0}, {&r.Monthly, 0}, {&r.Yearly, 0}} {
+		if *f.field == nil {
+			v := f.value
+			*f.field = &v
+		}
+	}
+	if c.Quarantine.MaxFiles == 0 {
+		c.Quarantine.MaxFiles = 20
+	}
+	if c.Quarantine.MaxSize == 0 {
+		c.Quarantine.MaxSize = 256 << 20
+	}
+}
+
+// badValue is a ConfigError that also knows the key path of its mistake, so
+// that the place can be found afterwards.
+type badValue struct {
+	ConfigError
+	key  string
+	rule int // index of the [[rule]], -1: none
+}
+
+func (c *Config) check() *badValue {
+	bad := func(key, format string, args ...any) *badValue {
+		return &badValue{ConfigError: ConfigError{Msg: fmt.Sprintf(format, args...)}, key: key, rule: -1}
+	}
+	switch {
+	case c.Durability != Full && c.Durability != Relaxed:
+		return bad("durability", "durability is %q, want full or relaxed", c.Durability)
+	case !c.OnConflict.valid():
+		return bad("on_conflict", "on_conflict is %q, want keep or refuse", c.OnConflict)
+	case !c.Shrink.Action.valid():
+		return bad("action", "shrink.action is %q, want report, refuse or off", c.Shrink.Action)
+	case c.Shrink.Ratio < 0 || c.Shrink.Ratio >= 1:
+		return bad("ratio", "shrink.ratio is %v, want a number from 0 to 1", c.Shrink.Ratio)
+	case c.Quarantine.MaxFiles < 0:
+		return bad("max_files", "quarantine.max_files is %d, want at least 1", c.Quarantine.MaxFiles)
+	}
+	if b := c.Retention.check(bad); b != nil {
+		return b
+	}
+	for i := range c.Rules {
+		if b := c.Rules[i].check(bad); b != nil {
+			b.rule = i
+			return b
+		}
+	}
+	return nil
+}
+
+func (r *RetentionConfig) check(bad func(string, string, ...any) *badValue) *badValue {
+	for _, f := range []struct {
+		key   string
+		value int
+	}{{"last", *r.Last}, {"hourly", *r.Hourly}, {"daily", *r.Daily}, {"weekly", *r.Weekly}, {"monthly", *r.Monthly}, {"yearly", *r.Yearly}} {
+		if f.value < 0 {
+			return bad(f.key, "retention.%s is %d, want 0 or more", f.key, f.value)
+		}
+	}
+	if *r.Last < 1 {
+		return bad("last", "retention.last is 0, want at least 1: the newest version is what a file is checked against")
+	}
+	return nil
+}
+
+func (r *RuleConfig) check(bad func(string, string, ...any) *badValue) *badValue {
+	if r.Glob == "" {
+		return bad("", "a rule needs a glob")
+	}
+	if err := checkGlob(r.Glob); err != nil {
+		return bad("glob", "glob %q: %v", r.Glob, err)
+	}
+	switch r.Format {
+	case FormatJSON, FormatJSONL, FormatOpaque, FormatNone:
+	case "":
+		return bad("glob", "rule %q needs a format: json, jsonl, opaque or none", r.Glob)
+	default:
+		return bad("format", "format is %q, want json, jsonl, opaque or none", r.Format)
+	}
+	if r.Strict && r.Comments {
+		return bad("comments", "a rule can't be strict and allow comments")
+	}
+	if r.OnConflict != "" && !r.OnConflict.valid() {
+		return bad("on_conflict", "on_conflict is %q, want keep or refuse", r.OnConflict)
+	}
+	if r.Shrink != "" && !r.Shrink.valid() {
+		return bad("shrink", "shrink is %q, want report, refuse or off", r.Shrink)
+	}
+	return nil
+}
+
+func (c Conflict) valid() bool { return c == ConflictKeep || c == ConflictRefuse }
+
+func (a ShrinkAction) valid() bool {
+	return a == ShrinkReport || a == ShrinkRefuse || a == ShrinkOff
+}
+
+// locate finds the line and column of the key a badValue complains of: the
+// decoder forgets places once it has a value.
+func locate(text []byte, b *badValue) (line, column int) {
+	p := unstable.Parser{}
+	p.Reset(text)
+	rule := -1
+	for p.NextExpression() {
+		e := p.Expression()
+		last := lastKey(e)
+		if last == nil {
+			continue
+		}
+		shape := p.Shape(last.Raw)
+		switch {
+		case e.Kind == unstable.ArrayTable:
+			rule++
+			if rule == b.rule && b.key == "" {
+				return shape.Start.Line, shape.Start.Column
+			}
+		case e.Kind == unstable.KeyValue && string(last.Data) == b.key && rule == b.rule:
+			return shape.Start.Line, shape.Start.Column
+		}
+	}
+	return 0, 0
+}
+
+func lastKey(e *unstable.Node) *unstable.Node {
+	if e.Kind != unstable.KeyValue && e.Kind != unstable.ArrayTable && e.Kind != unstable.Table {
+		return nil
+	}
+	var last *unstable.Node
+	for it := e.Key(); it.Next(); {
+		last = it.Node()
+	}
+	return last
+}
