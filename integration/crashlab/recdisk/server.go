@@ -1,0 +1,180 @@
+package recdisk
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/rpc"
+	"os"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"intactfs/integration/crashlab/blocklog"
+)
+
+// serveEnv makes a program that calls Main serve disks instead: its value is
+// the mount point. The control connection is descriptor controlFD.
+const (
+	serveEnv  = "INTACT_CRASHLAB_SERVE"
+	controlFD = 3
+)
+
+// Main turns the process into a server if Start launched it as one, and
+// returns at once otherwise. Every program that uses Start calls it first.
+func Main() {
+	dir := os.Getenv(serveEnv)
+	if dir == "" {
+		return
+	}
+	if err := serve(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "recording disk:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// serve mounts at dir and answers until the control connection ends.
+func serve(dir string) error {
+	fs := newFilesystem()
+	server, err := fuse.NewServer(fs, dir, &fuse.MountOptions{
+		FsName:            "crashlab",
+		Name:              "crashlab",
+		MaxWrite:          1 << 20,
+		DirectMountStrict: true,
+	})
+	if err != nil {
+		return fmt.Errorf("mount at %s: %w", dir, err)
+	}
+	go server.Serve()
+	conn, err := net.FileConn(os.NewFile(controlFD, "control"))
+	if err != nil {
+		return fmt.Errorf("control connection: %w", err)
+	}
+	control := rpc.NewServer()
+	if err := control.RegisterName("Disks", &service{fs: fs}); err != nil {
+		return fmt.Errorf("control service: %w", err)
+	}
+	control.ServeConn(conn)
+	return nil
+}
+
+// service is what the laboratory asks of the server, as net/rpc wants it:
+// one argument, one reply, an error.
+type service struct {
+	fs *filesystem
+}
+
+// CreateArgs asks for a disk: an empty one of Size bytes, or what the disk
+// Of holds in State.
+type CreateArgs struct {
+	Size  int64
+	Of    uint64
+	State blocklog.State
+}
+
+// Create adds a disk.
+func (s *service) Create(args CreateArgs, id *uint64) error {
+	if args.Of == 0 {
+		*id = s.fs.add(blocklog.NewDisk(args.Size, nil))
+		return nil
+	}
+	d, err := s.find(args.Of)
+	if err != nil {
+		return err
+	}
+	view, err := d.At(args.State)
+	if err != nil {
+		return err
+	}
+	*id = s.fs.add(blocklog.NewDisk(d.Size(), view))
+	return nil
+}
+
+func (s *service) find(id uint64) (*blocklog.Disk, error) {
+	if d := s.fs.disk(id); d != nil {
+		return d, nil
+	}
+	return nil, fmt.Errorf("disk %d: %w", id, os.ErrNotExist)
+}
+
+// Drop forgets a disk. Disks over it keep what they need.
+func (s *service) Drop(id uint64, _ *bool) error {
+	s.fs.drop(id)
+	return nil
+}
+
+// MarkArgs names a disk and a label for its log.
+type MarkArgs struct {
+	Disk  uint64
+	Label string
+}
+
+// Mark puts a label into a log.
+func (s *service) Mark(args MarkArgs, _ *bool) error {
+	d, err := s.find(args.Disk)
+	if err != nil {
+		return err
+	}
+	d.Mark(args.Label)
+	return nil
+}
+
+// Headers answers the log without the data.
+func (s *service) Headers(id uint64, out *[]blocklog.Op) error {
+	d, err := s.find(id)
+	if err != nil {
+		return err
+	}
+	*out = d.Headers()
+	return nil
+}
+
+// Sum answers what identifies the content of a disk in a state.
+func (s *service) Sum(args CreateArgs, out *blocklog.Sum) error {
+	d, err := s.find(args.Of)
+	if err != nil {
+		return err
+	}
+	view, err := d.At(args.State)
+	if err != nil {
+		return err
+	}
+	*out = view.Sum()
+	return nil
+}
+
+// FileArgs names a disk, a file for its log and a note to keep there.
+type FileArgs struct {
+	Disk uint64
+	Path string
+	Meta string
+}
+
+// Save writes a log to a file.
+func (s *service) Save(args FileArgs, _ *bool) (err error) {
+	d, err := s.find(args.Disk)
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(args.Path)
+	if err != nil {
+		return fmt.Errorf("save log: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return d.Save(f, args.Meta)
+}
+
+// Load adds a disk with a log from a file; the reply carries its number and
+// the note.
+func (s *service) Load(path string, out *FileArgs) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("load log: %w", err)
+	}
+	d, meta, err := blocklog.Load(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	*out = FileArgs{Disk: s.fs.add(d), Path: path, Meta: meta}
+	return nil
+}

@@ -1,0 +1,56 @@
+package volume
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+)
+
+// isolatedEnv marks the process that Isolate started.
+const isolatedEnv = "INTACT_CRASHLAB_ISOLATED"
+
+// Isolate runs the program again in a mount namespace of its own, and exits
+// with its status; in that second process it returns at once. However the
+// process ends, the kernel then takes its mounts and loop devices down: no
+// test can leave any behind. It returns an error when the process may not
+// make a namespace.
+func Isolate() error {
+	if os.Getenv(isolatedEnv) != "" {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("isolate: %w", err)
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), isolatedEnv+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	// Go makes the mounts of the new namespace private before it executes
+	// the program. The thread that starts the child must live as long as
+	// this process does, or the child would die with it: main's does.
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("isolate: %w", err)
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	go func() {
+		for s := range signals {
+			_ = cmd.Process.Signal(s) // gone already: Wait tells
+		}
+	}()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return fmt.Errorf("isolate: %w", err)
+	}
+	code := cmd.ProcessState.ExitCode()
+	if code < 0 { // killed by a signal
+		code = 1
+	}
+	os.Exit(code)
+	return nil
+}

@@ -1,0 +1,203 @@
+package integration
+
+import (
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"intactfs/integration/harness"
+)
+
+// TestKilledWriters kills writers of all kinds at random instants while
+// readers look on: 8 kinds by 26 rounds.
+func TestKilledWriters(t *testing.T) {
+	m := harness.Start(t, harness.Options{})
+	rounds := harness.Scale(26, 200)
+	t.Run("kinds", func(t *testing.T) {
+		for _, w := range writers {
+			t.Run(w.name, func(t *testing.T) {
+				t.Parallel()
+				killWriter(t, m, w, rounds)
+			})
+		}
+	})
+	m.Unmount()
+	for _, w := range writers {
+		content, err := os.ReadFile(m.Backing(w.file))
+		if err != nil {
+			t.Errorf("the plain file: %v", err)
+		} else if _, err := w.parse(content); err != nil {
+			t.Errorf("the plain file %s: %v", w.file, err)
+		}
+	}
+}
+
+func killWriter(t *testing.T, m *harness.Mount, w writer, rounds int) {
+	path := m.File(w.file)
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		watch(t, path, w.parse, stop)
+	}()
+	defer func() { close(stop); <-stopped }()
+
+	var seq int64
+	for round := range rounds {
+		p := w.start(t, path, seq, 50+rand.IntN(3000))
+		waitAck(t, p)
+		time.Sleep(time.Duration(rand.IntN(30_000)) * time.Microsecond)
+		p.Signal(syscall.SIGKILL)
+		p.KillGroup()
+		p.Wait(t, 0)
+		seq = checkAcked(t, fmt.Sprintf("round %d", round), path, w, acked(t, p, seq))
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// checkAcked reads what a writer left when it was killed: the version it saw
+// saved last, or the one it was about to see.
+func checkAcked(t *testing.T, when, path string, w writer, ack int64) int64 {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Errorf("%s: %s: %v", when, w.name, err)
+		return ack
+	}
+	n, err := w.parse(content)
+	if err != nil {
+		t.Errorf("%s: %s: %v", when, w.name, err)
+		return ack
+	}
+	if n < ack || n > ack+1 {
+		t.Errorf("%s: %s: document %d is there, %d was saved", when, w.name, n, ack)
+	}
+	return max(n, ack)
+}
+
+// TestKilledDaemon kills the daemon at random instants while all kinds of
+// writers work: 4 mounts by 52 kills. After each kill the plain files are
+// whole as they lie there, recovery makes the directory verify, and what a
+// writer saw saved is found.
+func TestKilledDaemon(t *testing.T) {
+	rounds := harness.Scale(52, 300)
+	for i := range 4 {
+		t.Run(fmt.Sprintf("mount%d", i), func(t *testing.T) {
+			t.Parallel()
+			over := i == 3 // one of them stays above its own directory
+			m := harness.New(t, harness.Options{Over: over})
+			k := daemonKiller{m: m, seqs: make([]int64, len(writers))}
+			for round := range rounds {
+				k.round(t, round, []int{(2*i + round) % len(writers), (2*i + round + 3) % len(writers)})
+				if t.Failed() {
+					return
+				}
+			}
+			m.Start()
+			k.check(t, "at last")
+		})
+	}
+}
+
+type daemonKiller struct {
+	m    *harness.Mount
+	seqs []int64 // the last version of each writer
+}
+
+// round mounts, checks what the round before left, and kills the daemon under
+// the given writers.
+func (k *daemonKiller) round(t *testing.T, round int, kinds []int) {
+	t.Helper()
+	when := fmt.Sprintf("round %d", round)
+	k.m.Start()
+	k.check(t, when)
+
+	var procs []*harness.Proc
+	for _, kind := range kinds {
+		w := writers[kind]
+		procs = append(procs, w.start(t, k.m.File(w.file), k.seqs[kind], 20+rand.IntN(2000)))
+	}
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for i, kind := range kinds {
+		waitAck(t, procs[i])
+		readers.Go(func() { watch(t, k.m.File(writers[kind].file), writers[kind].parse, stop) })
+	}
+	time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond)
+	k.m.Kill()
+	close(stop)
+	readers.Wait()
+
+	for i, kind := range kinds {
+		r := procs[i].Wait(t, 0) // its next save fails
+		if r.Code == 0 {
+			t.Errorf("%s: %s did not notice that the mount was gone", when, writers[kind].name)
+		}
+		k.seqs[kind] = acked(t, procs[i], k.seqs[kind])
+	}
+	if k.m.Point != k.m.Dir {
+		k.checkPlain(t, when)
+	}
+	if round%4 == 0 {
+		k.recover(t, when)
+	}
+}
+
+// check reads every file through the mount.
+func (k *daemonKiller) check(t *testing.T, when string) {
+	t.Helper()
+	for kind, w := range writers {
+		if k.seqs[kind] > 0 {
+			k.seqs[kind] = checkAcked(t, when, k.m.File(w.file), w, k.seqs[kind])
+		}
+	}
+}
+
+// checkPlain reads the plain files as somebody would who has the directory
+// but no intact: old perhaps, and whole.
+func (k *daemonKiller) checkPlain(t *testing.T, when string) {
+	t.Helper()
+	for kind, w := range writers {
+		content, err := os.ReadFile(k.m.Backing(w.file))
+		if errors.Is(err, iofs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: the plain file: %v", when, err)
+			continue
+		}
+		n, err := w.parse(content)
+		if err != nil {
+			t.Errorf("%s: the plain file %s: %v", when, w.file, err)
+		}
+		if n > k.seqs[kind]+1 {
+			t.Errorf("%s: the plain file %s has document %d, %d was saved", when, w.file, n, k.seqs[kind])
+		}
+	}
+}
+
+// recover brings the directory up to date without mounting, and verifies it.
+func (k *daemonKiller) recover(t *testing.T, when string) {
+	t.Helper()
+	if k.m.Point == k.m.Dir {
+		return // the dead mount hides it
+	}
+	if r := k.m.Intact("recover", k.m.Dir); r.Code != 0 {
+		t.Errorf("%s: intact recover: exit %d\n%s%s", when, r.Code, r.Stdout, r.Stderr)
+	}
+	if r := k.m.Intact("verify", k.m.Dir); r.Code != 0 {
+		t.Errorf("%s: intact verify: exit %d\n%s%s", when, r.Code, r.Stdout, r.Stderr)
+	}
+	for kind, w := range writers {
+		if k.seqs[kind] > 0 {
+			checkAcked(t, when+": recovered", k.m.Backing(w.file), w, k.seqs[kind])
+		}
+	}
+}
