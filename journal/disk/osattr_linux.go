@@ -38,6 +38,7 @@ func (f *OSFile) Attr() (Attr, error) {
 // changes the times. Without the privilege to give files away the owner
 // stays as it is, as it does for cp -p.
 func (f *OSFile) SetAttr(step Step, a Attr) error {
+	f.attrSet.Store(true)
 	var st unix.Stat_t
 	if err := retryErr(func() error { return unix.Fstat(f.fd, &st) }); err != nil {
 		return opError(step, "stat", f.name, err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,7 @@ type OSFile struct {
 	fd        int
 	name      string
 	closeOnce sync.Once
+	attrSet   atomic.Bool // SetAttr was called and not yet synced
 }
 
 var _ File = (*OSFile)(nil)
@@ -55,19 +57,17 @@ func (f *OSFile) WriteAt(step Step, p []byte, off int64) (int, error) {
 }
 
 // Sync implements File. fdatasync also writes the size and the block map
-// when they changed; only times are left out.
+// when they changed, which is all that reading needs; attributes that SetAttr
+// gave the file take the dearer fsync.
 func (f *OSFile) Sync(step Step) error {
-	if err := retryErr(func() error { return unix.Fdatasync(f.fd) }); err != nil {
+	flush := unix.Fdatasync
+	if f.attrSet.Load() {
+		flush = unix.Fsync
+	}
+	if err := retryErr(func() error { return flush(f.fd) }); err != nil {
 		return opError(step, "sync", f.name, err)
 	}
-	return nil
-}
-
-// SyncAll is Sync with the attributes: mode, owner, times and xattrs.
-func (f *OSFile) SyncAll(step Step) error {
-	if err := retryErr(func() error { return unix.Fsync(f.fd) }); err != nil {
-		return opError(step, "sync", f.name, err)
-	}
+	f.attrSet.Store(false)
 	return nil
 }
 

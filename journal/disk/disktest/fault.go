@@ -1,0 +1,140 @@
+package disktest
+
+import (
+	"fmt"
+	"syscall"
+
+	"intactfs/journal/disk"
+)
+
+// Option shapes a new disk.
+type Option func(*Disk)
+
+// fault is an error that changing operations meet.
+type fault struct {
+	at     int
+	step   disk.Step // if not empty: at counts the operations of this step
+	errno  syscall.Errno
+	sticky bool
+	seen   int
+}
+
+// CrashAt crashes the disk instead of its n-th changing operation.
+func CrashAt(n int) Option {
+	return func(d *Disk) { d.crashAt = n }
+}
+
+// FailAt makes the n-th changing operation fail with errno; sticky makes
+// every later one fail too.
+func FailAt(n int, errno syscall.Errno, sticky bool) Option {
+	return func(d *Disk) { d.faults = append(d.faults, fault{at: n, errno: errno, sticky: sticky}) }
+}
+
+// FailStep is FailAt for the n-th operation with this label.
+func FailStep(step disk.Step, n int, errno syscall.Errno, sticky bool) Option {
+	return func(d *Disk) {
+		d.faults = append(d.faults, fault{at: n, step: step, errno: errno, sticky: sticky})
+	}
+}
+
+// FailReadAt makes the n-th reading operation fail with errno.
+func FailReadAt(n int, errno syscall.Errno, sticky bool) Option {
+	return func(d *Disk) { d.readFail = fault{at: n, errno: errno, sticky: sticky} }
+}
+
+// Capacity limits the bytes that all files hold together.
+func Capacity(bytes int64) Option {
+	return func(d *Disk) { d.capacity = bytes }
+}
+
+// change counts a changing operation, and breaks it if it is its turn.
+func (d *Disk) change(step disk.Step) error {
+	if d.crashed {
+		return ErrCrashed
+	}
+	d.steps = append(d.steps, step)
+	if len(d.steps) == d.crashAt {
+		d.crashed = true
+		return ErrCrashed
+	}
+	for i := range d.faults {
+		if err := d.faults[i].hit(step); err != nil {
+			d.failed = true
+			return err
+		}
+	}
+	return nil
+}
+
+// read counts a reading operation.
+func (d *Disk) read() error {
+	if d.crashed {
+		return ErrCrashed
+	}
+	d.reads++
+	if err := d.readFail.hit(""); err != nil {
+		d.failed = true
+		return err
+	}
+	return nil
+}
+
+// hit counts an operation, and returns the error it meets.
+func (f *fault) hit(step disk.Step) error {
+	if f.at == 0 || (f.step != "" && f.step != step) {
+		return nil
+	}
+	f.seen++
+	if f.seen == f.at || (f.sticky && f.seen > f.at) {
+		return f.errno
+	}
+	return nil
+}
+
+// Crashed tells whether the operation of CrashAt was reached.
+func (d *Disk) Crashed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.crashed
+}
+
+// Failed tells whether an operation met a fault.
+func (d *Disk) Failed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.failed
+}
+
+// Crash crashes the disk now.
+func (d *Disk) Crash() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.crashed = true
+}
+
+// Heal takes all faults back, and counts operations from 1 again. A crashed
+// disk stays crashed.
+func (d *Disk) Heal(opts ...Option) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.steps, d.reads, d.faults, d.readFail, d.failed, d.crashAt = nil, 0, nil, fault{}, false, 0
+	for _, o := range opts {
+		o(d)
+	}
+}
+
+// Steps lists the labels of the changing operations so far, the broken ones
+// included.
+func (d *Disk) Steps() []disk.Step {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]disk.Step(nil), d.steps...)
+}
+
+// pathError wraps err as the real disk does.
+func pathError(step disk.Step, op, name string, err error) error {
+	if step == "" {
+		return fmt.Errorf("%s %s: %w", op, name, err)
+	}
+	return fmt.Errorf("%s: %s %s: %w", step, op, name, err)
+}
