@@ -126,14 +126,15 @@ func (k *daemonKiller) round(t *testing.T, round int, kinds []int) {
 	}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
+	endReaders := sync.OnceFunc(func() { close(stop); readers.Wait() })
+	defer endReaders()
 	for i, kind := range kinds {
 		waitAck(t, procs[i])
 		readers.Go(func() { watch(t, k.m.File(writers[kind].file), writers[kind].parse, stop) })
 	}
 	time.Sleep(time.Duration(rand.IntN(40_000)) * time.Microsecond)
 	k.m.Kill()
-	close(stop)
-	readers.Wait()
+	endReaders()
 
 	for i, kind := range kinds {
 		r := procs[i].Wait(t, 0) // its next save fails
