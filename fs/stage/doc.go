@@ -119,7 +119,7 @@ type Result struct {
 	Verdict Verdict
 	// Fault explains every verdict but Whole.
 	Fault  *Fault
-	SHA256 [32]byte
+	SHA256 [32]byte // zero for Invalid content
 	Size   int64
 	// Proven says that this whole document can't be the torn start of a
 	// longer one.
