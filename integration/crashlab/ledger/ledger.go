@@ -1,0 +1,162 @@
+package ledger
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"intactfs/integration/crashlab/blocklog"
+)
+
+// Begin is the label of the mark behind which crashes are examined: what was
+// acknowledged before it was also synced.
+const Begin = "begin"
+
+// Event is one change that the workload made to a file.
+type Event struct {
+	File    string
+	Number  int  // counted from 1 for each file; the version of a save
+	Removal bool // the file was unlinked
+	Started int  // index in the log of the mark before the first system call
+	Acked   int  // of the mark after the last one succeeded; 0: never
+}
+
+// Label is the text of a mark: what is "start" or "ack".
+func (e Event) Label(what string) string {
+	kind := "save"
+	if e.Removal {
+		kind = "remove"
+	}
+	return fmt.Sprintf("%s %s %s %d", what, kind, e.File, e.Number)
+}
+
+// Ledger is the events of a recorded run, in the order they started.
+type Ledger struct {
+	Events []Event
+	Begin  int // index of the Begin mark
+}
+
+// Read collects the events of a log.
+func Read(ops []blocklog.Op) (Ledger, error) {
+	var l Ledger
+	where := map[string]int{} // start label to index in Events
+	for i, o := range ops {
+		if o.Kind != blocklog.Mark {
+			continue
+		}
+		if o.Label == Begin {
+			l.Begin = i
+			continue
+		}
+		fields := strings.Fields(o.Label)
+		if len(fields) != 4 {
+			continue // a mark for the reader of the log
+		}
+		n, err := strconv.Atoi(fields[3])
+		if err != nil {
+			return Ledger{}, fmt.Errorf("mark %d %q: %w", i, o.Label, err)
+		}
+		e := Event{File: fields[2], Number: n, Removal: fields[1] == "remove", Started: i}
+		switch at, ok := where[e.Label("start")]; {
+		case fields[0] == "start":
+			where[o.Label] = len(l.Events)
+			l.Events = append(l.Events, e)
+		case fields[0] == "ack" && ok:
+			l.Events[at].Acked = i
+		default:
+			return Ledger{}, fmt.Errorf("mark %d %q: acknowledges what never started", i, o.Label)
+		}
+	}
+	return l, nil
+}
+
+// Allowed is what may be found of one file after a crash.
+type Allowed struct {
+	Versions map[int]bool
+	Absent   bool
+	Newest   int // the newest acknowledged save; 0: none
+}
+
+// Check says whether a content, nil for no file, is allowed.
+func (a Allowed) Check(name string, content []byte, exists bool) error {
+	if !exists {
+		if a.Absent {
+			return nil
+		}
+		return fmt.Errorf("%s: missing, version %d was acknowledged", name, a.Newest)
+	}
+	n, err := Identify(name, content)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if !a.Versions[n] {
+		return fmt.Errorf("%s: is version %d, version %d was acknowledged: %w", name, n, a.Newest, ErrLost)
+	}
+	return nil
+}
+
+// After says what recovery must leave of each file when the crash came
+// before operation end: at least what was acknowledged by then, at most what
+// was started. A removal is not durable until a later save is, as natively,
+// so that the versions before it are allowed back.
+func (l Ledger) After(end int) map[string]Allowed {
+	out := map[string]Allowed{}
+	for _, e := range l.Events {
+		if e.Started >= end {
+			continue
+		}
+		a, ok := out[e.File]
+		if !ok {
+			a = Allowed{Versions: map[int]bool{}, Absent: true}
+		}
+		switch acked := e.Acked > 0 && e.Acked < end; {
+		case e.Removal:
+			a.Absent = true
+		case acked:
+			a.Versions, a.Absent, a.Newest = map[int]bool{e.Number: true}, false, e.Number
+		default:
+			a.Versions[e.Number] = true
+		}
+		out[e.File] = a
+	}
+	return out
+}
+
+// Bare says what a directory may hold before any recovery: any version that
+// was ever started, and no file at all unless it was there from the start
+// and never removed.
+func (l Ledger) Bare(end int) map[string]Allowed {
+	out := map[string]Allowed{}
+	for _, e := range l.Events {
+		if e.Started >= end {
+			continue
+		}
+		a, ok := out[e.File]
+		if !ok {
+			a = Allowed{Versions: map[int]bool{}, Absent: true}
+		}
+		switch {
+		case e.Removal:
+			a.Absent = true
+		case e.Acked > 0 && e.Acked < l.Begin:
+			a.Absent, a.Newest = false, e.Number
+		}
+		if !e.Removal {
+			a.Versions[e.Number] = true
+		}
+		out[e.File] = a
+	}
+	return out
+}
+
+// Kept are the versions of each file that history must hold after recovery:
+// every save acknowledged before operation end.
+func (l Ledger) Kept(end int) map[string][]int {
+	out := map[string][]int{}
+	for _, e := range l.Events {
+		if !e.Removal && e.Acked > 0 && e.Acked < end {
+			out[e.File] = append(out[e.File], e.Number)
+		}
+	}
+	return out
+}
