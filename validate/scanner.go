@@ -64,6 +64,7 @@ type scanner struct {
 	fault  state // once broken: the state that could not take the byte
 	wrong  byte  // once broken: that byte
 
+	close    byte // closes the innermost container
 	key      bool // the string being read is a key
 	firm     bool // the complete top-level value has a closing mark
 	strict   bool
@@ -165,11 +166,11 @@ func (s *scanner) pop() {
 	s.settle()
 }
 
-// settle keeps done and comma in step with the innermost container.
+// settle keeps done, comma and close in step with the innermost container.
 func (s *scanner) settle() {
-	s.done, s.comma = expectMore, expectNextValue
+	s.done, s.comma, s.close = expectMore, expectNextValue, ']'
 	if s.kinds&1 == 1 {
-		s.comma = expectNextKey
+		s.comma, s.close = expectNextKey, '}'
 	}
 	if s.depth == 0 {
 		s.done = expectEnd

@@ -30,20 +30,23 @@ func (s *scanner) tokens(p []byte, i int) int {
 				i++
 				continue
 			}
+			if c == s.close {
+				s.pop()
+				st = s.done
+				i++
+				continue
+			}
 		case expectFirstKey, expectNextKey:
 			if c == '"' {
-				i = plain(p, i+1)
-				if i == len(p) || p[i] != '"' {
-					s.state, s.key = inString, true
-					return i
+				if j := plain(p, i+1); j < len(p) && p[j] == '"' {
+					i = j + 1
+					st = expectColon
+					if len(p)-i > 2 && p[i] == ':' && p[i+1] == ' ' {
+						st = expectValue
+						i += 2
+					}
+					continue
 				}
-				i++
-				st = expectColon
-				if len(p)-i > 2 && p[i] == ':' && p[i+1] == ' ' {
-					st = expectValue
-					i += 2
-				}
-				continue
 			}
 		case expectColon:
 			if c == ':' {
@@ -54,35 +57,54 @@ func (s *scanner) tokens(p []byte, i int) int {
 		case expectEnd:
 		default:
 			if c == '"' {
-				i = plain(p, i+1)
-				if i == len(p) || p[i] != '"' {
-					s.state = inString
-					return i
+				if j := plain(p, i+1); j < len(p) && p[j] == '"' && st != expectDocument {
+					i = j + 1
+					st = expectMore
+					continue
 				}
-				i++
+			} else if c <= '9' {
+				if c >= '0' || c == '-' {
+					s.state = first(c)
+					i = s.number(p, i+1)
+					if st = s.state; st > expectEnd {
+						return i
+					}
+					continue
+				}
+			} else if n := literal(p, i); n > 0 {
+				i += n
 				st = s.done
-				if st == expectEnd {
-					s.firm = true
-				}
-				continue
-			}
-			if c-'0' <= 9 || c == '-' {
-				s.state = first(c)
-				i = s.number(p, i+1)
-				if st = s.state; st > expectEnd {
-					return i
-				}
 				continue
 			}
 		}
 		s.state = st
-		i = s.mark(p, i)
+		i = s.token(p, i)
 		if st = s.state; st > expectEnd {
 			return i
 		}
 	}
 	s.state = st
 	return i
+}
+
+// literal returns the length of true, false or null at p[i], 0 if none is
+// there or p ends too soon to tell at once.
+func literal(p []byte, i int) int {
+	const (
+		true4 = 't' | 'r'<<8 | 'u'<<16 | 'e'<<24
+		null4 = 'n' | 'u'<<8 | 'l'<<16 | 'l'<<24
+		fals4 = 'f' | 'a'<<8 | 'l'<<16 | 's'<<24
+	)
+	if len(p)-i < 5 {
+		return 0
+	}
+	switch x := binary.LittleEndian.Uint32(p[i:]); {
+	case x == true4 || x == null4:
+		return 4
+	case x == fals4 && p[i+4] == 'e':
+		return 5
+	}
+	return 0
 }
 
 // first is the state after the first byte of a number.
@@ -111,38 +133,39 @@ func spaces(p []byte, i int) int {
 	return i
 }
 
-// mark moves over a bracket, or the start of a word or a comment. In any state, it refuses what does not belong there.
-func (s *scanner) mark(p []byte, i int) int {
+// token moves over a bracket or a string, or the start of a word or a comment.
+// In any state, it refuses what does not belong there.
+func (s *scanner) token(p []byte, i int) int {
 	st := s.state
-	switch c := p[i]; c {
-	case '{', '[':
-		if st > expectNextValue || s.depth == s.limit {
-			return s.fail(st, p, i)
-		}
-		if c == '{' {
-			s.push(1)
-			s.state = expectFirstKey
-		} else {
-			s.push(0)
-			s.state = expectFirstValue
-		}
-	case '}', ']':
-		if !s.closes(c) {
-			return s.fail(st, p, i)
-		}
+	c := p[i]
+	value := st <= expectNextValue
+	switch {
+	case (c == '{' || c == '[') && value && s.depth < s.limit:
+		return s.open(c, i)
+	case c == '"' && (value || st == expectFirstKey || st == expectNextKey):
+		s.state, s.key = inString, !value
+		return s.text(p, i+1)
+	case (c == '}' || c == ']') && s.closes(c):
 		s.pop()
 		s.state = s.done
-	case '/':
-		if !s.comments {
-			return s.fail(st, p, i)
-		}
+	case c == '/' && s.comments:
 		s.resume, s.state = st, inSlash
+	case value && wordRest(c, s.strict) != "":
+		s.rest, s.state = wordRest(c, s.strict), inWord
 	default:
-		rest := wordRest(c, s.strict)
-		if rest == "" || st > expectNextValue {
-			return s.fail(st, p, i)
-		}
-		return s.begin(rest, p, i+1)
+		return s.fail(st, p, i)
+	}
+	return i + 1
+}
+
+// open moves over an opening bracket.
+func (s *scanner) open(c byte, i int) int {
+	if c == '{' {
+		s.push(1)
+		s.state = expectFirstKey
+	} else {
+		s.push(0)
+		s.state = expectFirstValue
 	}
 	return i + 1
 }
@@ -151,7 +174,7 @@ func (s *scanner) mark(p []byte, i int) int {
 func (s *scanner) closes(c byte) bool {
 	switch s.state {
 	case expectMore:
-		return s.inObject() == (c == '}')
+		return c == s.close
 	case expectFirstKey:
 		return c == '}'
 	case expectFirstValue:
@@ -183,15 +206,4 @@ func wordRest(c byte, strict bool) string {
 		}
 	}
 	return ""
-}
-
-// begin moves over a literal after its first letter, at once if all of it is
-// there.
-func (s *scanner) begin(rest string, p []byte, i int) int {
-	if len(p)-i >= len(rest) && string(p[i:i+len(rest)]) == rest {
-		s.state = s.done
-		return i + len(rest)
-	}
-	s.rest, s.state = rest, inWord
-	return i
 }
