@@ -52,7 +52,8 @@ type Resume struct {
 }
 
 // digest is how far the content has been digested. All of it is guarded by
-// Stage.mu but *cur, which belongs to whoever set busy, while busy is set.
+// Stage.mu but the sum and val of cur: while busy is set they belong to
+// whoever set it.
 type digest struct {
 	cur   *point  // nil: at the last mark
 	marks []point // ascending; immutable, as stages may share them
@@ -156,11 +157,10 @@ func (d *digest) resume() *Resume {
 	return &Resume{marks: marks}
 }
 
-// write digests the next bytes.
+// write digests the next bytes; pos is for the caller to advance.
 func (p *point) write(b []byte) {
 	p.sum.Write(b)
 	if p.val != nil {
 		p.val.Write(b)
 	}
-	p.pos += int64(len(b))
 }

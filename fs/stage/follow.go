@@ -112,8 +112,9 @@ func (s *Stage) readPiece(p []byte, off int64) error {
 func (s *Stage) digestUnlocked(p []byte) {
 	cur := s.d.cur
 	s.mu.Unlock()
-	defer s.mu.Lock()
 	cur.write(p)
+	s.mu.Lock()
+	cur.pos += int64(len(p))
 }
 
 // Judge digests what the follower has not digested yet and gives the verdict
