@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"intactfs/backup"
 )
 
 // Durability is what a close that returned success promises.
@@ -61,14 +64,23 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Duration is a length of time, written in config.toml as "200ms".
+// Duration is a length of time, written in config.toml as "200ms" or "31d".
 type Duration time.Duration
 
-// UnmarshalText reads what time.ParseDuration reads; nothing negative.
+// UnmarshalText reads what time.ParseDuration reads, or a whole number of
+// days, weeks or years; nothing negative.
 func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
+	s := string(text)
+	v, err := time.ParseDuration(s)
+	for unit, hours := range map[string]int64{"d": 24, "w": 7 * 24, "y": 366 * 24} {
+		if n, ok := strings.CutSuffix(s, unit); ok {
+			var count int64
+			count, err = strconv.ParseInt(n, 10, 32)
+			v = time.Duration(count*hours) * time.Hour
+		}
+	}
 	if err != nil || v < 0 {
-		return fmt.Errorf("duration %q: write it as \"200ms\" or \"2s\"", text)
+		return fmt.Errorf("duration %q: write it as \"200ms\", \"2h\" or \"31d\"", text)
 	}
 	*d = Duration(v)
 	return nil
@@ -95,18 +107,21 @@ type ShrinkConfig struct {
 	MinSize Size         `toml:"min_size"` // smaller predecessors never count
 }
 
-// RetentionConfig says which versions of a file are kept.
+// RetentionConfig says which versions of a file are kept: what is not given is
+// as in backup.DefaultPolicy. A time of 0 switches its rule off.
 type RetentionConfig struct {
-	Last    *int `toml:"last"`
-	Hourly  *int `toml:"hourly"`
-	Daily   *int `toml:"daily"`
-	Weekly  *int `toml:"weekly"`
-	Monthly *int `toml:"monthly"`
-	Yearly  *int `toml:"yearly"`
-	MaxSize Size `toml:"max_size"` // bytes of history per file; 0: no bound
+	Last    *int      `toml:"last"`   // the newest ones
+	Hourly  *Duration `toml:"hourly"` // for so long, one an hour
+	Daily   *Duration `toml:"daily"`
+	Weekly  *Duration `toml:"weekly"`
+	Monthly *Duration `toml:"monthly"`
+	Yearly  *Duration `toml:"yearly"`
+	Forget  Duration  `toml:"forget"`   // drop the history of files removed so long ago; 0: never
+	MaxSize Size      `toml:"max_size"` // bytes of history per file; 0: no bound
 }
 
-// QuarantineConfig bounds the refused contents that are kept.
+// QuarantineConfig bounds the refused contents that are kept. 0 is the
+// default of backup.Options.
 type QuarantineConfig struct {
 	MaxFiles int  `toml:"max_files"` // per path
 	MaxSize  Size `toml:"max_size"`  // of all together
@@ -194,22 +209,6 @@ func (c *Config) setDefaults() {
 	if c.Shrink.MinSize == 0 {
 		c.Shrink.MinSize = 512
 	}
-	r := &c.Retention
-	for _, f := range []struct {
-		field **int
-		value int
-	}{{&r.Last, 20}, {&r.Hourly, 24}, {&r.Daily, 30}, {&r.Weekly, 0}, {&r.Monthly, 0}, {&r.Yearly, 0}} {
-		if *f.field == nil {
-			v := f.value
-			*f.field = &v
-		}
-	}
-	if c.Quarantine.MaxFiles == 0 {
-		c.Quarantine.MaxFiles = 20
-	}
-	if c.Quarantine.MaxSize == 0 {
-		c.Quarantine.MaxSize = 256 << 20
-	}
 }
 
 // badValue is a ConfigError that also knows the key path of its mistake, so
@@ -234,10 +233,9 @@ func (c *Config) check() *badValue {
 	case c.Shrink.Ratio < 0 || c.Shrink.Ratio >= 1:
 		return bad("ratio", "shrink.ratio is %v, want a number from 0 to 1", c.Shrink.Ratio)
 	case c.Quarantine.MaxFiles < 0:
-		return bad("max_files", "quarantine.max_files is %d, want at least 1", c.Quarantine.MaxFiles)
-	}
-	if b := c.Retention.check(bad); b != nil {
-		return b
+		return bad("max_files", "quarantine.max_files is %d, want 0 or more", c.Quarantine.MaxFiles)
+	case c.Retention.Last != nil && *c.Retention.Last < 1:
+		return bad("last", "retention.last is %d, want at least 1: files are checked against their newest version", *c.Retention.Last)
 	}
 	for i := range c.Rules {
 		if b := c.Rules[i].check(bad); b != nil {
@@ -248,19 +246,23 @@ func (c *Config) check() *badValue {
 	return nil
 }
 
-func (r *RetentionConfig) check(bad func(string, string, ...any) *badValue) *badValue {
+// policy is the retention as package backup takes it.
+func (r *RetentionConfig) policy() backup.Policy {
+	p := backup.DefaultPolicy()
+	if r.Last != nil {
+		p.Last = *r.Last
+	}
 	for _, f := range []struct {
-		key   string
-		value int
-	}{{"last", *r.Last}, {"hourly", *r.Hourly}, {"daily", *r.Daily}, {"weekly", *r.Weekly}, {"monthly", *r.Monthly}, {"yearly", *r.Yearly}} {
-		if f.value < 0 {
-			return bad(f.key, "retention.%s is %d, want 0 or more", f.key, f.value)
+		to   *time.Duration
+		from *Duration
+	}{{&p.Hourly, r.Hourly}, {&p.Daily, r.Daily}, {&p.Weekly, r.Weekly}, {&p.Monthly, r.Monthly}, {&p.Yearly, r.Yearly}} {
+		if f.from != nil {
+			*f.to = time.Duration(*f.from)
 		}
 	}
-	if *r.Last < 1 {
-		return bad("last", "retention.last is 0, want at least 1: the newest version is what a file is checked against")
-	}
-	return nil
+	p.Forget = time.Duration(r.Forget)
+	p.MaxBytes = int64(r.MaxSize)
+	return p
 }
 
 func (r *RuleConfig) check(bad func(string, string, ...any) *badValue) *badValue {
