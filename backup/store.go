@@ -1,10 +1,10 @@
 package backup
 
 import (
-	"context"
-	"io"
+	"fmt"
+	"hash/maphash"
 	"log/slog"
-	"time"
+	"sync"
 
 	"intactfs/journal/disk"
 )
@@ -28,77 +28,141 @@ type Options struct {
 	RejectedSize int64
 }
 
-// Store is the history and quarantine of one data directory.
+// defaults fills in what was left zero.
+func (o *Options) defaults() {
+	fill := func(p *int64, v int64) {
+		if *p == 0 {
+			*p = v
+		}
+	}
+	fill(&o.CacheBytes, 64<<20)
+	fill(&o.RejectedBytes, 64<<20)
+	fill(&o.RejectedTotal, 256<<20)
+	fill(&o.RejectedSize, 64<<20)
+	if o.RejectedPerPath == 0 {
+		o.RejectedPerPath = 16
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Store is the history and quarantine of one data directory. All methods may
+// be called from several goroutines.
 type Store struct {
-	d disk.Disk
-	o Options
+	d     disk.Disk
+	o     Options
+	log   *slog.Logger
+	codec *codec
+
+	// tree is held for writing by what renames directories, for reading by
+	// everything else.
+	tree sync.RWMutex
+	// paths are the locks of the paths: each has the one it hashes to. They
+	// come after tree.
+	paths [64]sync.Mutex
+	seed  maphash.Seed
+
+	// mu guards what follows, and is held for no operation of the disk.
+	mu    sync.Mutex
+	index *lru[string, *history]
+	// synced are the packs and directories that this process has synced. What
+	// is there when it starts may be in the page cache alone, left by one
+	// that was killed.
+	synced *lru[string, struct{}]
+	// abandoned are the packs of which a sync failed, by inode number, and
+	// how much of each was durable before.
+	abandoned map[uint64]int64
 }
 
-var errSkeleton = ErrNotFound
-
-// Open makes ready the history below d. It creates nothing.
-func Open(d disk.Disk, o Options) (*Store, error) { return &Store{d: d, o: o}, nil }
-
-// Add keeps items, oldest first, as versions of path.
-func (s *Store) Add(ctx context.Context, path string, items []Item) error { return errSkeleton }
-
-// Newest returns the newest entry of path, tombstones included.
-func (s *Store) Newest(path string) (Entry, bool, error) { return Entry{}, false, errSkeleton }
-
-// List returns the entries of path, oldest first.
-func (s *Store) List(path string) ([]Entry, error) { return nil, errSkeleton }
-
-// At returns the entry that was the newest of path at the time.
-func (s *Store) At(path string, at time.Time) (Entry, bool, error) {
-	return Entry{}, false, errSkeleton
+// Open makes ready the history below d. It reads and creates nothing.
+func Open(d disk.Disk, o Options) (*Store, error) {
+	o.defaults()
+	c, err := newCodec(o.CacheBytes)
+	if err != nil {
+		return nil, fmt.Errorf("open history: %w", err)
+	}
+	return &Store{
+		d: d, o: o, log: o.Log, codec: c, seed: maphash.MakeSeed(),
+		index:     newLRU[string, *history](maxIndexed),
+		synced:    newLRU[string, struct{}](maxSynced),
+		abandoned: make(map[uint64]int64),
+	}, nil
 }
 
-// Open opens the version.
-func (s *Store) Open(ctx context.Context, path string, tx uint64) (Content, error) {
-	return nil, errSkeleton
+// maxSynced bounds the names in Store.synced.
+const maxSynced = 1 << 14
+
+// lock locks path against others and the tree against renames.
+func (s *Store) lock(path string) (unlock func()) {
+	s.tree.RLock()
+	mu := &s.paths[maphash.String(s.seed, path)%uint64(len(s.paths))]
+	mu.Lock()
+	return func() {
+		mu.Unlock()
+		s.tree.RUnlock()
+	}
 }
 
-// Paths returns all paths below dir that have history, sorted; "" is the root.
-func (s *Store) Paths(dir string) ([]string, error) { return nil, errSkeleton }
-
-// ReadDir returns the names directly below dir, sorted.
-func (s *Store) ReadDir(dir string) ([]Name, error) { return nil, errSkeleton }
-
-// Moved gives the history of old, and of all below it, to new.
-func (s *Store) Moved(old, new string) error { return errSkeleton }
-
-// Remove ends the newest version of path with a tombstone.
-func (s *Store) Remove(path string, when time.Time, who Writer) error { return errSkeleton }
-
-// Pin keeps the version from retention, or gives it back.
-func (s *Store) Pin(path string, tx uint64, on bool) error { return errSkeleton }
-
-// Expire drops what p does not keep; dry only says what.
-func (s *Store) Expire(ctx context.Context, path string, p Policy, now time.Time, dry bool) (PlanResult, error) {
-	return PlanResult{}, errSkeleton
+// writable returns an error unless path may be changed.
+func (s *Store) writable(path string) error {
+	if s.o.ReadOnly {
+		return fmt.Errorf("%s: %w", path, ErrReadOnly)
+	}
+	return checkPath(path)
 }
 
-// Plan sorts entries, oldest first, into what p keeps and what not.
-func Plan(entries []Entry, p Policy, now time.Time) []Decision { return nil }
-
-// Verify reads everything.
-func (s *Store) Verify(ctx context.Context, progress func(path string)) (Report, error) {
-	return Report{}, errSkeleton
+func (s *Store) isSynced(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.synced.get(name)
+	return ok
 }
 
-// Refuse puts content into quarantine.
-func (s *Store) Refuse(ctx context.Context, r Rejection, content io.ReaderAt) (Rejected, error) {
-	return Rejected{}, errSkeleton
+func (s *Store) markSynced(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synced.put(name, struct{}{}, 1)
 }
 
-// Rejected lists the quarantine of path, oldest first; "" lists all.
-func (s *Store) Rejected(path string) ([]Rejected, error) { return nil, errSkeleton }
+func (s *Store) abandonedAt(ino uint64) (durable int64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	durable, ok = s.abandoned[ino]
+	return durable, ok
+}
 
-// OpenRejected opens a refused content.
-func (s *Store) OpenRejected(id string) (Content, error) { return nil, errSkeleton }
+// syncDirs makes dir durable, and those of its parents that this process has
+// not synced yet.
+func (s *Store) syncDirs(step disk.Step, dir string) error {
+	if err := s.d.SyncDir(step, dir); err != nil {
+		return err
+	}
+	for dir != "" {
+		if s.isSynced(dir) {
+			return nil
+		}
+		parent := parentDir(dir)
+		if err := s.d.SyncDir(step, parent); err != nil {
+			return err
+		}
+		s.markSynced(dir)
+		dir = parent
+	}
+	return nil
+}
 
-// DropRejected removes a refused content.
-func (s *Store) DropRejected(id string) error { return errSkeleton }
+// distrust remembers that of the file ino only durable bytes are known to be
+// on the disk.
+func (s *Store) distrust(ino uint64, durable int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.abandoned[ino] = durable
+}
 
-// Close writes the counts of the quarantine that were held back.
-func (s *Store) Close() error { return nil }
+// trust ends distrust: the file is a new one with the number of an old.
+func (s *Store) trust(ino uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.abandoned, ino)
+}
