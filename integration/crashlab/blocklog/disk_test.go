@@ -171,8 +171,30 @@ func TestSaveAndLoad(t *testing.T) {
 			t.Errorf("a file cut to %d of %d bytes loads", cut, file.Len())
 		}
 	}
-	if err := NewDisk(d.Size(), d.mustView(t)).Save(&file, ""); err == nil {
-		t.Error("a disk over another one saves half of itself")
+}
+
+func TestSaveAndLoadOverAnother(t *testing.T) {
+	below := NewDisk(4*PageSize, nil)
+	write(t, below, filled(7, PageSize), 2*PageSize)
+	d := NewDisk(below.Size(), below.mustView(t))
+	write(t, d, filled(8, 10), 2*PageSize+5)
+	var file bytes.Buffer
+	if err := d.Save(&file, ""); err != nil {
+		t.Fatal(err)
+	}
+	got, _, err := Load(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(whole(t, got), whole(t, d)) {
+		t.Error("the loaded disk reads otherwise than the saved one")
+	}
+	first, err := got.At(State{Torn: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(content(first, d.Size()), whole(t, below)) {
+		t.Error("before its first operation the loaded disk is not what lay beneath")
 	}
 }
 

@@ -9,27 +9,42 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// saved heads a log in a file; the operations follow it one by one.
+// saved heads a log in a file; Below pages of what lies beneath and then Ops
+// operations follow it one by one.
 type saved struct {
-	Size int64
-	Meta string
-	Ops  int
+	Size  int64
+	Meta  string
+	Below int
+	Ops   int
 }
 
-// Save writes the log of a disk without a base, and a note of the caller's,
-// so that Load can rebuild the disk elsewhere.
+// page is one page of what lies beneath a saved disk.
+type page struct {
+	Number int64
+	Data   []byte
+}
+
+// pageMap is the loaded form of what lies beneath.
+type pageMap map[int64][]byte
+
+// Page implements Pages.
+func (m pageMap) Page(n int64) []byte { return m[n] }
+
+// Save writes what lies beneath the disk, its log, and a note of the
+// caller's, so that Load can rebuild the disk elsewhere.
 func (d *Disk) Save(w io.Writer, meta string) error {
-	if d.base != nil {
-		return errors.New("save a log: the disk lies over another one")
-	}
 	z, err := zstd.NewWriter(w)
 	if err != nil {
 		return fmt.Errorf("save a log: %w", err)
 	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
+	below := d.allBeneath()
 	enc := gob.NewEncoder(z)
-	err = enc.Encode(saved{Size: d.size, Meta: meta, Ops: len(d.ops)})
+	err = enc.Encode(saved{Size: d.size, Meta: meta, Below: len(below), Ops: len(d.ops)})
+	for i := 0; i < len(below) && err == nil; i++ {
+		err = enc.Encode(below[i])
+	}
 	for i := 0; i < len(d.ops) && err == nil; i++ {
 		err = enc.Encode(d.ops[i])
 	}
@@ -37,6 +52,16 @@ func (d *Disk) Save(w io.Writer, meta string) error {
 		return fmt.Errorf("save a log: %w", err)
 	}
 	return nil
+}
+
+func (d *Disk) allBeneath() []page {
+	var all []page
+	for n := int64(0); n*PageSize < d.size && d.base != nil; n++ {
+		if data := d.base.Page(n); !allZero(data) {
+			all = append(all, page{Number: n, Data: data})
+		}
+	}
+	return all
 }
 
 // Load rebuilds a disk from what Save wrote, and returns the note.
@@ -51,7 +76,15 @@ func Load(r io.Reader) (*Disk, string, error) {
 	if err := dec.Decode(&head); err != nil {
 		return nil, "", fmt.Errorf("load a log: %w", err)
 	}
-	d := NewDisk(head.Size, nil)
+	below := pageMap{}
+	for i := range head.Below {
+		var p page
+		if err := dec.Decode(&p); err != nil {
+			return nil, "", fmt.Errorf("load page %d of %d: %w", i, head.Below, err)
+		}
+		below[p.Number] = p.Data
+	}
+	d := NewDisk(head.Size, below)
 	for i := range head.Ops {
 		var o Op
 		if err := dec.Decode(&o); err != nil {

@@ -37,6 +37,10 @@ type Plan struct {
 	Subsets int   // random subsets of each epoch
 	Tears   int   // torn writes of each epoch
 	Unit    int64 // pieces of a torn write, in bytes; a shorter write is never torn
+	// Solid is a size at the start of the disk, in bytes: no write that
+	// starts there is torn, because the file system relies on its super
+	// block being written whole.
+	Solid int64
 	// PerKind bounds the prefixes, the all-but-ones and the only-ones of an
 	// epoch; beyond it a seeded sample is taken. 0: all of them.
 	PerKind int
@@ -135,7 +139,7 @@ func subset(rng *rand.Rand, writes []int) []int {
 func (e epoch) tears(rng *rand.Rand, ops []Op, p Plan) []State {
 	var large []int
 	for i, w := range e.writes {
-		if ops[w].Kind == Write && p.Unit > 0 && ops[w].Len > p.Unit {
+		if ops[w].Kind == Write && p.Unit > 0 && ops[w].Len > p.Unit && ops[w].Off >= p.Solid {
 			large = append(large, i)
 		}
 	}

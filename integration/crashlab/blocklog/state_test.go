@@ -91,6 +91,17 @@ func TestStatesCountAndRepeat(t *testing.T) {
 	}
 }
 
+func TestSolidWritesAreNotTorn(t *testing.T) {
+	ops := sketch(t, "WwWww").Headers()
+	torn := map[int]bool{}
+	for _, s := range States(ops, Plan{Tears: 50, Unit: 512, Solid: 2 * PageSize}) {
+		torn[s.Torn] = true
+	}
+	if want := map[int]bool{-1: true, 2: true, 3: true, 4: true}; !cmp.Equal(torn, want) {
+		t.Errorf("torn operations: got %v, want %v", torn, want)
+	}
+}
+
 // TestStatesRespectFlushes: whatever is picked, all earlier epochs are there
 // and nothing of a later one is.
 func TestStatesRespectFlushes(t *testing.T) {

@@ -11,10 +11,13 @@ import (
 	"intactfs/integration/crashlab/ledger"
 )
 
+// Remove stands among the ways of a file for unlinking it.
+const Remove = "remove"
+
 // File is a file of a workload and the ways it is saved in.
 type File struct {
 	Name string
-	Ways []string // names of Ways, or "remove"
+	Ways []string // names of Ways, or Remove
 	// New leaves the file to be created by its first save; otherwise
 	// version 1 is there, and synced, before the crashes that count.
 	New bool
@@ -46,15 +49,28 @@ func (w Workload) Plant(dir string, mark func(string) error) error {
 	return nil
 }
 
+// Save brings version n of a file about in one of the ways.
+type Save func(way, name string, n int) error
+
+// InDir saves files in a directory, by system calls.
+func InDir(dir string, step Step) Save {
+	return func(way, name string, n int) error {
+		if way == Remove {
+			return os.Remove(filepath.Join(dir, name))
+		}
+		return Ways[way](dir, name, n, step)
+	}
+}
+
 // Run saves until every file was saved as often as asked, or ctx ends. It
 // marks the start and the acknowledgement of each save. A save that fails is
 // an error: the laboratory's disks are large enough and never fail.
-func (w Workload) Run(ctx context.Context, dir string, mark func(string) error, step Step) error {
+func (w Workload) Run(ctx context.Context, mark func(string) error, save Save) error {
 	done := make(chan error, len(w.Files))
 	for i, f := range w.Files {
 		go func() {
 			rng := rand.New(rand.NewPCG(w.Seed, uint64(i)))
-			done <- w.saveAll(ctx, dir, f, rng, mark, step)
+			done <- w.saveAll(ctx, f, rng, mark, save)
 		}()
 	}
 	var errs []error
@@ -64,38 +80,31 @@ func (w Workload) Run(ctx context.Context, dir string, mark func(string) error, 
 	return errors.Join(errs...)
 }
 
-func (w Workload) saveAll(ctx context.Context, dir string, f File, rng *rand.Rand, mark func(string) error, step Step) error {
-	number := 1
+func (w Workload) saveAll(ctx context.Context, f File, rng *rand.Rand, mark func(string) error, save Save) error {
+	number, exists := 1, true
 	if f.New {
-		number = 0
+		number, exists = 0, false
 	}
-	exists := !f.New
 	for range w.Saves {
 		if ctx.Err() != nil {
 			return fmt.Errorf("save %s: %w", f.Name, ctx.Err())
 		}
 		number++
 		way := f.Ways[rng.IntN(len(f.Ways))]
-		e := ledger.Event{File: f.Name, Number: number, Removal: way == "remove" && exists}
+		if way == Remove && !exists {
+			way = "truncate"
+		}
+		e := ledger.Event{File: f.Name, Number: number, Removal: way == Remove}
 		if err := mark(e.Label("start")); err != nil {
 			return err
 		}
-		var err error
-		switch {
-		case e.Removal:
-			err = os.Remove(filepath.Join(dir, f.Name))
-		case way == "remove":
-			err = Ways["truncate"](dir, f.Name, number, step)
-		default:
-			err = Ways[way](dir, f.Name, number, step)
-		}
-		if err != nil {
-			return fmt.Errorf("%s by %s: %w", e.Label("save"), way, err)
+		if err := save(way, f.Name, number); err != nil {
+			return fmt.Errorf("%s %d by %s: %w", f.Name, number, way, err)
 		}
 		if err := mark(e.Label("ack")); err != nil {
 			return err
 		}
-		exists = !e.Removal
+		exists = way != Remove
 	}
 	return nil
 }

@@ -1,0 +1,209 @@
+package crashlab
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"intactfs/integration/crashlab/blocklog"
+	"intactfs/integration/crashlab/ledger"
+	"intactfs/integration/crashlab/recdisk"
+	"intactfs/integration/crashlab/volume"
+)
+
+// Phase is the moment of an examination at which something was wrong.
+type Phase string
+
+// The phases, in their order.
+const (
+	PhaseMount   Phase = "mount"            // the file system itself is lost
+	PhaseBare    Phase = "before recovery"  // the plain directory
+	PhaseRecover Phase = "recovery"         // Subject.Recover
+	PhaseAfter   Phase = "after recovery"   // the directory then
+	PhaseHistory Phase = "history"          // what can be had back
+	PhaseVerify  Phase = "verify"           // Subject.Verify
+	PhaseAgain   Phase = "second recovery"  // recovering again changed something
+	PhaseSame    Phase = "crashed recovery" // a crash during recovery changed the result
+)
+
+// Violation is what is wrong in one state.
+type Violation struct {
+	State  blocklog.State
+	Phase  Phase
+	Parent *blocklog.State // the state in whose recovery the crash came
+	Err    error
+}
+
+// Error implements error.
+func (v *Violation) Error() string {
+	text := fmt.Sprintf("%v: %s: %v", v.State, v.Phase, v.Err)
+	if v.Parent != nil {
+		text = fmt.Sprintf("in the recovery of %v: %s", *v.Parent, text)
+	}
+	return text
+}
+
+// Unwrap gives the cause.
+func (v *Violation) Unwrap() error { return v.Err }
+
+// patience bounds the examination of one state; it takes milliseconds.
+const patience = 2 * time.Minute
+
+// exam is one crash to look at.
+type exam struct {
+	kind    volume.Type
+	subject Subject
+	ledger  ledger.Ledger
+	end     int    // the crash came before this operation of the ledger's log
+	want    digest // what recovery must lead to; nil: not known
+}
+
+// digest is the checksum of each file below a directory, by path.
+type digest map[string][sha256.Size]byte
+
+// examine mounts a crash image and asks everything. It writes to the image,
+// as recovery does. The error is a *Violation or one of the laboratory.
+func (l *Lab) examine(ctx context.Context, image *recdisk.Disk, x exam) (digest, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	defer l.watch(ctx)()
+	v, err := l.mount(x.kind, image)
+	if err != nil {
+		return nil, &Violation{Phase: PhaseMount, Err: err}
+	}
+	found, err := x.ask(ctx, filepath.Join(v.Dir, dataName))
+	return found, errors.Join(err, l.unmount(v))
+}
+
+// ask asks the questions in order and stops at the first bad answer.
+func (x exam) ask(ctx context.Context, data string) (digest, error) {
+	var recovered digest
+	for _, q := range []struct {
+		phase Phase
+		ask   func() error
+	}{
+		{PhaseBare, func() error { return checkFiles(data, x.ledger.Bare(x.end)) }},
+		{PhaseRecover, func() error { return x.subject.Recover(ctx, data) }},
+		{PhaseAfter, func() error { return checkFiles(data, x.ledger.After(x.end)) }},
+		{PhaseHistory, func() error { return x.checkHistory(ctx, data) }},
+		{PhaseVerify, func() error { return x.subject.Verify(ctx, data) }},
+		{PhaseSame, func() (err error) {
+			recovered, err = digestOf(data)
+			if err == nil && x.want != nil {
+				err = compare(recovered, x.want)
+			}
+			return err
+		}},
+		{PhaseAgain, func() error { return x.again(ctx, data, recovered) }},
+	} {
+		if err := q.ask(); err != nil {
+			return nil, &Violation{Phase: q.phase, Err: err}
+		}
+	}
+	return recovered, nil
+}
+
+func (x exam) again(ctx context.Context, data string, before digest) error {
+	if err := x.subject.Recover(ctx, data); err != nil {
+		return err
+	}
+	after, err := digestOf(data)
+	if err != nil {
+		return err
+	}
+	return compare(after, before)
+}
+
+// checkFiles holds every protected file of the directory to what is allowed.
+func checkFiles(data string, allowed map[string]ledger.Allowed) error {
+	var errs []error
+	entries, err := os.ReadDir(data)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if _, ok := allowed[e.Name()]; !ok && ledger.Protected(e.Name()) {
+			errs = append(errs, fmt.Errorf("%s: nobody saved it", e.Name()))
+		}
+	}
+	for name, a := range allowed {
+		content, err := os.ReadFile(filepath.Join(data, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+			continue
+		}
+		errs = append(errs, a.Check(name, content, err == nil))
+	}
+	return errors.Join(errs...)
+}
+
+// checkHistory asks for every acknowledged version.
+func (x exam) checkHistory(ctx context.Context, data string) error {
+	var errs []error
+	for name, want := range x.ledger.Kept(x.end) {
+		got, err := x.subject.History(ctx, data, name)
+		if errors.Is(err, ErrNoHistory) {
+			return nil
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		for _, n := range want {
+			if !slices.Contains(got, n) {
+				errs = append(errs, fmt.Errorf("%s: version %d is not in history: %w", name, n, ledger.ErrLost))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// stable are the directories that hold the same bytes however often, and
+// through whatever crashes, a directory was recovered: all but the journal
+// and what is only staged.
+func stable(path string) bool {
+	return !strings.HasPrefix(path, ".intact/") || strings.HasPrefix(path, ".intact/quarantine/")
+}
+
+// digestOf sums up the files of a directory.
+func digestOf(data string) (digest, error) {
+	out := digest{}
+	err := filepath.WalkDir(data, func(path string, e iofs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		name, err := filepath.Rel(data, path)
+		if err != nil || !stable(name) {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		out[name] = sha256.Sum256(content)
+		return err
+	})
+	return out, err
+}
+
+// compare says which files differ.
+func compare(got, want digest) error {
+	var errs []error
+	for name, sum := range want {
+		if other, ok := got[name]; !ok {
+			errs = append(errs, fmt.Errorf("%s: is gone", name))
+		} else if other != sum {
+			errs = append(errs, fmt.Errorf("%s: has other bytes", name))
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			errs = append(errs, fmt.Errorf("%s: is new", name))
+		}
+	}
+	return errors.Join(errs...)
+}

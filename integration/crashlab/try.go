@@ -1,0 +1,220 @@
+package crashlab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+
+	"intactfs/integration/crashlab/blocklog"
+	"intactfs/integration/crashlab/recdisk"
+)
+
+// Effort says how many states of a recording to examine.
+type Effort struct {
+	Seed    uint64
+	States  int // at most so many distinct ones; 0: all
+	Workers int // examined at the same time; 0: one
+	// Nested examines crashes during the recovery of some states, so that
+	// they make a fifth of all.
+	Nested bool
+	// Stop ends the trial at so many violations; 0: never.
+	Stop int
+}
+
+// nestedEvery and nestedStates make crashes during recovery a fifth of the
+// states: one state in twelve brings three.
+const (
+	nestedEvery  = 12
+	nestedStates = 3
+)
+
+// Tally is what a trial came to.
+type Tally struct {
+	States     int // distinct states examined, without the nested ones
+	Nested     int // crashes during recovery
+	Enumerated int // states that the recording has, equal ones included
+	Violations []*Violation
+}
+
+// Add sums two tallies up.
+func (t *Tally) Add(u Tally) {
+	t.States += u.States
+	t.Nested += u.Nested
+	t.Enumerated += u.Enumerated
+	t.Violations = append(t.Violations, u.Violations...)
+}
+
+// plan is how the states of a recording are numbered. Replay must come to
+// the same one, so it depends on the seed alone.
+func (r *Recording) plan(seed uint64) blocklog.Plan {
+	return blocklog.Plan{Seed: seed, From: r.Ledger.Begin, Subsets: 12, Tears: 6, Unit: r.Type.TearUnit, Solid: r.Type.Solid, PerKind: 24}
+}
+
+// states enumerates the states of a recording.
+func (r *Recording) states(seed uint64) []blocklog.State {
+	return blocklog.States(r.Ops, r.plan(seed))
+}
+
+// trial is a running Try.
+type trial struct {
+	lab     *Lab
+	rec     *Recording
+	subject Subject
+	effort  Effort
+	save    func(*Violation, *recdisk.Disk)
+
+	mu    sync.Mutex
+	seen  map[blocklog.Sum]bool
+	tally Tally
+}
+
+// Try examines the crash states of a recording. A violation is part of the
+// tally; the error is for a laboratory that does not work. save is called
+// for each violation with the disk whose log leads to it, one call at a
+// time; it may be nil.
+func (l *Lab) Try(ctx context.Context, rec *Recording, subject Subject, e Effort, save func(*Violation, *recdisk.Disk)) (Tally, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	all := rec.states(e.Seed)
+	t := &trial{lab: l, rec: rec, subject: subject, effort: e, save: save, seen: map[blocklog.Sum]bool{}}
+	t.tally.Enumerated = len(all)
+	rng := rand.New(rand.NewPCG(e.Seed, 2))
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+
+	states := make(chan blocklog.State)
+	var wait sync.WaitGroup
+	for range max(1, e.Workers) {
+		wait.Go(func() {
+			for s := range states {
+				if err := t.state(ctx, s); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	for _, s := range all {
+		if ctx.Err() != nil || t.enough() {
+			break
+		}
+		states <- s
+	}
+	close(states)
+	wait.Wait()
+	if ctx.Err() != nil {
+		return t.tally, fmt.Errorf("try %s: %w", rec.Type.Name, context.Cause(ctx))
+	}
+	return t.tally, nil
+}
+
+func (t *trial) enough() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.effort.States > 0 && t.tally.States >= t.effort.States ||
+		t.effort.Stop > 0 && len(t.tally.Violations) >= t.effort.Stop
+}
+
+// fresh says that no equal content was examined before.
+func (t *trial) fresh(sum blocklog.Sum, count *int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen[sum] {
+		return false
+	}
+	t.seen[sum] = true
+	*count++
+	return true
+}
+
+// state examines one state, and for some of them crashes in its recovery.
+func (t *trial) state(ctx context.Context, s blocklog.State) error {
+	sum, err := t.rec.Disk.Sum(s)
+	if err != nil || !t.fresh(sum, &t.tally.States) {
+		return err
+	}
+	image, err := t.rec.Disk.At(s)
+	if err != nil {
+		return err
+	}
+	x := exam{kind: t.rec.Type, subject: t.subject, ledger: t.rec.Ledger, end: s.End}
+	recovered, err := t.lab.examine(ctx, image, x)
+	if err := t.note(err, s, nil, t.rec.Disk); err != nil {
+		return err
+	}
+	if recovered != nil && t.effort.Nested && uint64(s.Number)%nestedEvery == t.effort.Seed%nestedEvery {
+		x.want = recovered
+		if err := t.nested(ctx, image, s, x); err != nil {
+			return err
+		}
+	}
+	return image.Drop()
+}
+
+// nested examines crashes while the image of a state was recovered.
+func (t *trial) nested(ctx context.Context, image *recdisk.Disk, parent blocklog.State, x exam) error {
+	ops, err := image.Headers()
+	if err != nil {
+		return err
+	}
+	all := blocklog.States(ops, t.rec.nestedPlan(t.effort.Seed))
+	rng := rand.New(rand.NewPCG(t.effort.Seed, uint64(parent.Number)))
+	left := nestedStates
+	seen := map[blocklog.Sum]bool{}
+	for _, i := range rng.Perm(len(all)) {
+		s := all[i]
+		sum, err := image.Sum(s)
+		if err != nil {
+			return err
+		}
+		if seen[sum] {
+			continue
+		}
+		seen[sum] = true
+		if left--; left < 0 {
+			return nil
+		}
+		if err := t.nestedState(ctx, image, s, parent, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *trial) nestedState(ctx context.Context, image *recdisk.Disk, s, parent blocklog.State, x exam) error {
+	t.mu.Lock()
+	t.tally.Nested++
+	t.mu.Unlock()
+	crashed, err := image.At(s)
+	if err != nil {
+		return err
+	}
+	_, err = t.lab.examine(ctx, crashed, x)
+	if err := t.note(err, s, &parent, image); err != nil {
+		return err
+	}
+	return crashed.Drop()
+}
+
+// nestedPlan is plan for the log of a recovery, from its mount on.
+func (r *Recording) nestedPlan(seed uint64) blocklog.Plan {
+	p := r.plan(seed)
+	p.From = 0
+	return p
+}
+
+// note takes a violation into the tally and passes any other error on.
+func (t *trial) note(err error, s blocklog.State, parent *blocklog.State, log *recdisk.Disk) error {
+	var v *Violation
+	if !errors.As(err, &v) {
+		return err
+	}
+	v.State, v.Parent = s, parent
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tally.Violations = append(t.tally.Violations, v)
+	if t.save != nil {
+		t.save(v, log)
+	}
+	return nil
+}
