@@ -12,7 +12,15 @@
 // not visible in it. All methods may be called from several goroutines.
 package caller
 
-import "time"
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 // Mount identifies a mounted file system.
 type Mount struct {
@@ -32,18 +40,55 @@ type Options struct {
 }
 
 // Table answers questions about processes.
-type Table struct{}
+type Table struct {
+	o     Options
+	euid  uint32
+	stats chan struct{} // a place for each reader of stat under way
+
+	mu      sync.Mutex // guards threads
+	threads map[uint32]thread
+
+	looks group
+}
+
+// thread is a cached answer of TGID. The descriptor of its /proc directory
+// pins the identity of the thread, not its number: once the thread is gone
+// nothing is found below it, whoever has the number then.
+type thread struct {
+	dir  int
+	tgid uint32
+}
+
+const (
+	maxThreads = 256 // cached at a time, each with a descriptor
+	maxStats   = 8   // readers of stat at a time; more would be stuck ones
+)
 
 // New makes a table. Close releases what it caches.
-func New(o Options) *Table { return &Table{} }
+func New(o Options) *Table {
+	if o.Proc == "" {
+		o.Proc = "/proc"
+	}
+	if o.ScanTimeout == 0 {
+		o.ScanTimeout = time.Second
+	}
+	if o.StatTimeout == 0 {
+		o.StatTimeout = 200 * time.Millisecond
+	}
+	return &Table{
+		o:       o,
+		euid:    uint32(os.Geteuid()),
+		stats:   make(chan struct{}, maxStats),
+		threads: map[uint32]thread{},
+	}
+}
 
 // Close releases the cache; the table must not be used afterwards.
-func (t *Table) Close() {}
-
-// FindMount looks the mount at an absolute path up in /proc/self/mountinfo,
-// without touching the path. Of several mounts on top of each other it is the
-// last one.
-func FindMount(path string) (Mount, error) { return Mount{}, nil }
+func (t *Table) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(0)
+}
 
 // Process is who made a request.
 type Process struct {
@@ -55,49 +100,72 @@ type Process struct {
 // TGID is the process the thread belongs to; false if it is gone or not
 // visible. Answers for live threads are cached and checked against reuse of
 // the thread id.
-func (t *Table) TGID(tid uint32) (uint32, bool) { return 0, false }
+func (t *Table) TGID(tid uint32) (uint32, bool) {
+	if tid == 0 {
+		return 0, false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if th, ok := t.threads[tid]; ok {
+		if unix.Faccessat(th.dir, "comm", unix.F_OK, 0) == nil {
+			return th.tgid, true
+		}
+		_ = unix.Close(th.dir)
+		delete(t.threads, tid)
+	}
+	dir, err := unix.Open(t.path(tid, ""), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, false
+	}
+	st, err := readStatus(dir, "status")
+	if err != nil {
+		_ = unix.Close(dir)
+		return 0, false
+	}
+	if len(t.threads) >= maxThreads {
+		t.forget(maxThreads / 2)
+	}
+	t.threads[tid] = thread{dir, st.tgid}
+	return st.tgid, true
+}
+
+// forget closes cached threads, any, until keep are left.
+func (t *Table) forget(keep int) {
+	for tid, th := range t.threads {
+		if len(t.threads) <= keep {
+			return
+		}
+		_ = unix.Close(th.dir)
+		delete(t.threads, tid)
+	}
+}
 
 // Who tells all about the process of a thread, uncached; false if it is gone
-// or not visible.
-func (t *Table) Who(tid uint32) (Process, bool) { return Process{}, false }
+// or not visible. Program is the name of the thread.
+func (t *Table) Who(tid uint32) (Process, bool) {
+	st, err := t.status(tid)
+	if err != nil {
+		return Process{}, false
+	}
+	return Process{TGID: st.tgid, UID: st.uid, Program: st.name}, true
+}
 
 // IsThreadOf tells whether the thread belongs to the process now. It costs a
 // fraction of TGID.
-func (t *Table) IsThreadOf(tid, tgid uint32) bool { return false }
-
-// Holds tells whether the process has a descriptor open on the inode of the
-// mount; with writeOnly only those count that can write. known is false if
-// /proc does not say. A process that is gone or exiting holds nothing.
-// Calls that come together share one look; the look never began before the
-// call.
-func (t *Table) Holds(tgid uint32, ino uint64, writeOnly bool) (holds, known bool) {
-	return false, false
+func (t *Table) IsThreadOf(tid, tgid uint32) bool {
+	if tid == 0 || tgid == 0 {
+		return false
+	}
+	return unix.Access(t.path(tgid, "task/"+strconv.FormatUint(uint64(tid), 10)), unix.F_OK) == nil
 }
 
-// AnyHolder tells whether any process of the machine has a descriptor open on
-// the inode that can write. known is false if some process could not be looked
-// at, or time ran out, and no holder was found before. Calls that come
-// together share one scan; it never began before the call. Descriptors in
-// flight in a socket, and mappings, are not seen.
-func (t *Table) AnyHolder(ino uint64) (holds, known bool) { return false, false }
-
-// State is what became of a thread.
-type State int
-
-// The states.
-const (
-	Unknown State = iota // not visible, or /proc did not answer in time
-	Alive                // it has its descriptor table
-	Exited               // exiting or gone with a status: Code
-	Killed               // exiting because of a signal: Code
-)
-
-// Fate is what became of a thread, as far as can be seen now.
-type Fate struct {
-	State State
-	Code  int // exit status or signal number
+func (t *Table) status(tid uint32) (status, error) {
+	if tid == 0 {
+		return status{}, unix.ESRCH
+	}
+	return readStatus(unix.AT_FDCWD, t.path(tid, "status"))
 }
 
-// Fate looks at a thread that is inside a FLUSH. A thread that is gone is
-// Unknown.
-func (t *Table) Fate(tid uint32) Fate { return Fate{} }
+func (t *Table) path(pid uint32, name string) string {
+	return fmt.Sprintf("%s/%d/%s", t.o.Proc, pid, name)
+}
