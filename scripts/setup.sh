@@ -36,7 +36,7 @@ tools_programs() {
 		gcc gcc the C programs
 		php php-cli a program under test
 		ruby ruby a program under test
-		java default-jre-headless a program under test
+		javac default-jdk-headless a program under test
 		npm npm the Node packages under test
 		vim vim-tiny a program under test
 		nano nano a program under test

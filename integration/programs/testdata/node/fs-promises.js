@@ -1,0 +1,5 @@
+const fs = require('fs/promises');
+const { make } = require('./make.js');
+
+const [file, n] = process.argv.slice(2);
+fs.writeFile(file, JSON.stringify(make(n), null, 2));
