@@ -99,9 +99,14 @@ func (s *scanner) clone() scanner {
 
 // restart expects another document, without a byte order mark.
 func (s *scanner) restart() {
-	s.state = expectDocument
-	s.done = expectEnd
-	s.firm = false
+	*s = scanner{
+		state:    expectDocument,
+		done:     expectEnd,
+		strict:   s.strict,
+		comments: s.comments,
+		spill:    s.spill[:0],
+		limit:    s.limit,
+	}
 }
 
 // run moves over p and returns how many bytes were good. Less than len(p)
@@ -183,15 +188,14 @@ func (s *scanner) inObject() bool { return s.depth > 0 && s.comma == expectNextK
 
 // whole tells that the bytes so far are a whole document.
 func (s *scanner) whole() bool {
-	switch s.state {
-	case expectEnd:
-		return true
-	case inZero, inInteger, inFraction, inExponent:
-		return s.depth == 0
-	case inLineComment:
-		return s.resume == expectEnd
-	}
-	return false
+	return s.state == expectEnd ||
+		s.state.number() && s.depth == 0 ||
+		s.state == inLineComment && s.resume == expectEnd
+}
+
+// number tells that the bytes of a number so far are one.
+func (st state) number() bool {
+	return st == inZero || st == inInteger || st == inFraction || st == inExponent
 }
 
 // blank tells that the bytes so far hold no value and could go on without.
