@@ -1,0 +1,374 @@
+package caller
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestThreadsOfAProcess(t *testing.T) {
+	path, _, m := target(t)
+	tab := newTable(t, Options{Mount: m})
+	p := start(t, "hold", path)
+	tids, err := list(fmt.Sprintf("/proc/%d/task", p.pid))
+	if err != nil || len(tids) < 2 {
+		t.Fatalf("threads of the child: %v, %v", tids, err)
+	}
+	for _, tid := range tids {
+		for range 2 { // from /proc, then from the cache
+			if got, ok := tab.TGID(tid); got != p.pid || !ok {
+				t.Errorf("TGID(%d) = %d, %v; want %d", tid, got, ok, p.pid)
+			}
+		}
+		if !tab.IsThreadOf(tid, p.pid) || tab.IsThreadOf(tid, self()) {
+			t.Errorf("IsThreadOf(%d) is wrong", tid)
+		}
+	}
+	who, ok := tab.Who(tids[1])
+	if want := uint32(os.Geteuid()); !ok || who.TGID != p.pid || who.UID != want || who.Program == "" {
+		t.Errorf("Who(%d) = %+v, %v", tids[1], who, ok)
+	}
+}
+
+func TestNobody(t *testing.T) {
+	tab := newTable(t, Options{})
+	const none = 1 << 30 // above any pid_max
+	for _, tid := range []uint32{0, none} {
+		if _, ok := tab.TGID(tid); ok {
+			t.Errorf("TGID(%d) is known", tid)
+		}
+		if _, ok := tab.Who(tid); ok {
+			t.Errorf("Who(%d) is known", tid)
+		}
+		if tab.IsThreadOf(tid, self()) || tab.IsThreadOf(self(), tid) {
+			t.Errorf("IsThreadOf(%d) is true", tid)
+		}
+		if f := tab.Fate(tid); f.State != Unknown {
+			t.Errorf("Fate(%d) = %+v", tid, f)
+		}
+	}
+	if _, known := tab.Holds(0, 1, true); known {
+		t.Error("what process 0 holds is known")
+	}
+	if holds, known := tab.Holds(none, 1, true); holds || !known {
+		t.Errorf("Holds of a process that is gone = %v, %v; want false, true", holds, known)
+	}
+}
+
+// A thread id that was given to somebody else is never answered from the
+// cache, and the cache keeps no descriptor of the dead.
+func TestCacheAgainstReuse(t *testing.T) {
+	path, _, m := target(t)
+	tab := newTable(t, Options{Mount: m})
+	p := start(t, "hold", path)
+	if _, ok := tab.TGID(p.pid); !ok {
+		t.Fatal("child is not known")
+	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	if got, ok := tab.TGID(p.pid); ok && got == p.pid {
+		// The number may have been reused by now, but then it is alive.
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", p.pid)); err != nil {
+			t.Errorf("TGID of a dead process = %d", got)
+		}
+	}
+
+	root := t.TempDir()
+	fake := newTable(t, Options{Proc: root})
+	writeStatus(t, root, 7, 70, 64)
+	if got, _ := fake.TGID(7); got != 70 {
+		t.Fatalf("TGID(7) = %d, want 70", got)
+	}
+	if err := os.RemoveAll(filepath.Join(root, "7")); err != nil {
+		t.Fatal(err)
+	}
+	writeStatus(t, root, 7, 71, 64)
+	if got, _ := fake.TGID(7); got != 71 {
+		t.Errorf("TGID(7) after reuse = %d, want 71", got)
+	}
+}
+
+// writeStatus makes the /proc of a thread in a directory of ours.
+func writeStatus(t *testing.T, root string, tid, tgid, fdSize int) string {
+	t.Helper()
+	dir := filepath.Join(root, strconv.Itoa(tid))
+	if err := os.MkdirAll(filepath.Join(dir, "fdinfo"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	st := fmt.Sprintf("Name:\tx\nTgid:\t%d\nUid:\t%d\t%d\t0\t0\nFDSize:\t%d\n", tgid, os.Geteuid(), os.Geteuid(), fdSize)
+	for name, text := range map[string]string{"status": st, "comm": "x\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	root := t.TempDir()
+	tab := New(Options{Proc: root})
+	for tid := 1; tid <= maxThreads+50; tid++ {
+		writeStatus(t, root, tid, tid, 64)
+		if _, ok := tab.TGID(uint32(tid)); !ok {
+			t.Fatalf("TGID(%d) is not known", tid)
+		}
+	}
+	if n := len(tab.threads); n > maxThreads {
+		t.Errorf("%d threads cached", n)
+	}
+	dirs := []int{}
+	for _, th := range tab.threads {
+		dirs = append(dirs, th.dir)
+	}
+	tab.Close()
+	for _, fd := range dirs {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); !errors.Is(err, unix.EBADF) && isDir(fd, root) {
+			t.Errorf("descriptor %d is still open", fd)
+		}
+	}
+}
+
+// isDir tells whether the descriptor, possibly reused, is still below root.
+func isDir(fd int, root string) bool {
+	s, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	return err == nil && len(s) > len(root) && s[:len(root)] == root
+}
+
+func TestHolds(t *testing.T) {
+	path, ino, m := target(t)
+	tab := newTable(t, Options{Mount: m})
+
+	t.Run("reader", func(t *testing.T) {
+		p := start(t, "reader", path)
+		if holds, known := tab.Holds(p.pid, ino, false); !holds || !known {
+			t.Errorf("Holds = %v, %v; want true, true", holds, known)
+		}
+		if holds, known := tab.Holds(p.pid, ino, true); holds || !known {
+			t.Errorf("Holds for writing = %v, %v; want false, true", holds, known)
+		}
+	})
+	t.Run("dup", func(t *testing.T) {
+		p := start(t, "dup", path)
+		for _, want := range []int{2, 1, 0} {
+			if n, known := tab.Count(p.pid, ino, true); n != want || !known {
+				t.Errorf("Count = %d, %v; want %d, true", n, known, want)
+			}
+			if want > 0 {
+				p.step()
+				p.expect("ready")
+			}
+		}
+	})
+	t.Run("fork", func(t *testing.T) {
+		p := start(t, "fork", path)
+		pid, err := strconv.ParseUint(p.line(), 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.expect("ready")
+		if holds, known := tab.Holds(p.pid, ino, true); holds || !known {
+			t.Errorf("parent Holds = %v, %v; want false, true", holds, known)
+		}
+		if holds, known := tab.Holds(uint32(pid), ino, true); !holds || !known {
+			t.Errorf("child Holds = %v, %v; want true, true", holds, known)
+		}
+		if all, _ := tab.Holders(ino); !slices.Contains(all, uint32(pid)) || slices.Contains(all, p.pid) {
+			t.Errorf("Holders = %v, want the child %d, not the parent %d", all, pid, p.pid)
+		}
+	})
+	t.Run("exec closes", func(t *testing.T) {
+		p := start(t, "exec", path)
+		if holds, _ := tab.Holds(p.pid, ino, true); !holds {
+			t.Error("not held before exec")
+		}
+		p.step()
+		p.expect("ready")
+		// The new program opens the file itself: once, not twice.
+		if n, known := tab.Count(p.pid, ino, true); n != 1 || !known {
+			t.Errorf("Count after exec = %d, %v; want 1", n, known)
+		}
+	})
+	t.Run("killed", func(t *testing.T) {
+		p := start(t, "hold", path)
+		_ = p.cmd.Process.Kill()
+		eventually(t, "the dead process holds nothing", func() bool {
+			holds, known := tab.Holds(p.pid, ino, true)
+			return !holds && known
+		})
+	})
+	t.Run("main thread ended", func(t *testing.T) {
+		p := start(t, "leaderless", path)
+		eventually(t, "the main thread ends", func() bool {
+			st, err := tab.status(p.pid)
+			return err == nil && st.fdSize == 0
+		})
+		if holds, known := tab.Holds(p.pid, ino, true); !holds || !known {
+			t.Errorf("Holds = %v, %v; want true, true", holds, known)
+		}
+		if all, _ := tab.Holders(ino); !slices.Contains(all, p.pid) {
+			t.Errorf("Holders = %v, want %d in it", all, p.pid)
+		}
+	})
+	t.Run("nobody", func(t *testing.T) {
+		eventually(t, "nobody holds it", func() bool {
+			all, _ := tab.Holders(ino)
+			return len(all) == 0
+		})
+		if holds, _ := tab.AnyHolder(ino); holds {
+			t.Error("AnyHolder without holders")
+		}
+	})
+}
+
+// In another mount of the same device the id differs and the device tells;
+// on another device an equal inode number is nothing.
+func TestOtherMountIDs(t *testing.T) {
+	path, ino, m := target(t)
+	p := start(t, "hold", path)
+	tests := []struct {
+		name string
+		m    Mount
+		want bool
+	}{
+		{"same", m, true},
+		{"bind mount", Mount{ID: -1, Dev: m.Dev}, true},
+		{"other device", Mount{ID: -1, Dev: "0:0"}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tab := newTable(t, Options{Mount: tt.m})
+			if got, known := tab.Holds(p.pid, ino, true); got != tt.want || !known {
+				t.Errorf("Holds = %v, %v; want %v, true", got, known, tt.want)
+			}
+			all, _ := tab.Holders(ino)
+			if got := slices.Contains(all, p.pid); got != tt.want {
+				t.Errorf("Holders = %v, child in it: want %v", all, tt.want)
+			}
+		})
+	}
+	tab := newTable(t, Options{Mount: Mount{ID: -1, Dev: "0:0"}})
+	if !tab.ours(openFile{pid: self(), mount: -5, ino: ownInodes | 1}) {
+		t.Error("an inode only we number, on a mount nobody knows, is not ours")
+	}
+	if tab.ours(openFile{pid: self(), mount: -5, ino: 12}) {
+		t.Error("a common inode number on a mount nobody knows is ours")
+	}
+}
+
+func TestUnreadableIsNotKnown(t *testing.T) {
+	root := t.TempDir()
+	dir := writeStatus(t, root, 5, 5, 64)
+	if err := os.WriteFile(filepath.Join(dir, "fd"), nil, 0o644); err != nil { // not a directory
+		t.Fatal(err)
+	}
+	tab := newTable(t, Options{Proc: root, Mount: Mount{ID: 1}})
+	if holds, known := tab.Holds(5, 9, true); holds || known {
+		t.Errorf("Holds = %v, %v; want false, false", holds, known)
+	}
+	// Another process that can be seen is found all the same.
+	dir = writeStatus(t, root, 6, 6, 64)
+	if err := os.MkdirAll(filepath.Join(dir, "fd", "3"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if holds, known := tab.AnyHolder(9); holds || known {
+		t.Errorf("AnyHolder = %v, %v; want false, false", holds, known)
+	}
+	info := "pos:\t0\nflags:\t0100001\nmnt_id:\t1\nino:\t9\n"
+	if err := os.WriteFile(filepath.Join(dir, "fdinfo", "3"), []byte(info), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if holds, known := tab.AnyHolder(9); !holds || !known {
+		t.Errorf("AnyHolder = %v, %v; want true, true", holds, known)
+	}
+	// Out of time: not known, and no error.
+	slow := New(Options{Proc: root, Mount: Mount{ID: 1}, ScanTimeout: 1})
+	if holds, known := slow.AnyHolder(9); holds || known {
+		t.Errorf("AnyHolder without time = %v, %v; want false, false", holds, known)
+	}
+}
+
+func TestFate(t *testing.T) {
+	path, _, m := target(t)
+	tab := newTable(t, Options{Mount: m})
+	tests := []struct {
+		name string
+		mode string
+		end  func(p *proc)
+		want Fate
+	}{
+		{"alive", "hold", func(*proc) {}, Fate{Alive, 0}},
+		{"exit 0", "hold", func(p *proc) { _ = p.in.Close() }, Fate{Exited, 0}},
+		{"exit 3", "exit", func(p *proc) { p.step() }, Fate{Exited, 3}},
+		{"SIGKILL", "hold", func(p *proc) { _ = p.cmd.Process.Signal(syscall.SIGKILL) }, Fate{Killed, 9}},
+		{"SIGTERM", "hold", func(p *proc) { _ = p.cmd.Process.Signal(syscall.SIGTERM) }, Fate{Killed, 15}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := start(t, tt.mode, path)
+			tt.end(p)
+			// Not waited for, the child stays behind as a zombie: like a
+			// thread inside the FLUSH of its exit, it has no descriptors.
+			eventually(t, fmt.Sprintf("fate is %+v", tt.want), func() bool {
+				got := tab.Fate(p.pid)
+				if got.State != Alive && got.State != tt.want.State {
+					t.Fatalf("Fate = %+v, want %+v", got, tt.want)
+				}
+				return got == tt.want
+			})
+		})
+	}
+}
+
+// A stat that does not answer costs the timeout, not the caller; and only so
+// many are tried.
+func TestFateNeverBlocks(t *testing.T) {
+	root := t.TempDir()
+	dir := writeStatus(t, root, 5, 5, 0)
+	fifo := filepath.Join(dir, "stat")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tab := New(Options{Proc: root, StatTimeout: 1})
+	for range maxStats + 3 {
+		if f := tab.Fate(5); f.State != Unknown {
+			t.Fatalf("Fate = %+v, want Unknown", f)
+		}
+	}
+	if n := len(tab.stats); n > maxStats {
+		t.Errorf("%d readers are stuck", n)
+	}
+	// Opened for writing and closed, the pipe lets its readers go.
+	eventually(t, "the readers end", func() bool {
+		if fd, err := unix.Open(fifo, unix.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+			_ = unix.Close(fd)
+		}
+		return len(tab.stats) == 0
+	})
+}
+
+func TestFateHiddenFromOtherUsers(t *testing.T) {
+	root := t.TempDir()
+	writeStatus(t, root, 5, 5, 0)
+	tab := New(Options{Proc: root})
+	tab.euid = uint32(os.Geteuid()) + 1
+	if f := tab.Fate(5); f.State != Unknown {
+		t.Errorf("Fate of another user's thread = %+v, want Unknown", f)
+	}
+}
+
+func TestFindMount(t *testing.T) {
+	m, err := FindMount("/proc")
+	if err != nil || m.ID == 0 || m.Dev == "" {
+		t.Errorf("FindMount(/proc) = %+v, %v", m, err)
+	}
+	if _, err := FindMount(t.TempDir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("FindMount of a plain directory = %v", err)
+	}
+}
