@@ -39,6 +39,7 @@ type Violation struct {
 	Phase  Phase
 	Parent *blocklog.State // the state in whose recovery the crash came
 	Err    error
+	Log    string // file with the log that leads to State, for Replay; may be empty
 }
 
 // Error implements error.
@@ -46,6 +47,9 @@ func (v *Violation) Error() string {
 	text := fmt.Sprintf("%v: %s: %v", v.State, v.Phase, v.Err)
 	if v.Parent != nil {
 		text = fmt.Sprintf("in the recovery of %v: %s", *v.Parent, text)
+	}
+	if v.Log != "" {
+		text += fmt.Sprintf("\nreplay with: -log %s -replay %d", v.Log, v.State.Number)
 	}
 	return text
 }

@@ -39,9 +39,17 @@ func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 || off+int64(len(p)) > d.size {
 		return 0, fmt.Errorf("write %d bytes at %d of a disk of %d: %w", len(p), off, d.size, io.ErrShortWrite)
 	}
-	d.append(Op{Kind: Write, Off: off, Len: int64(len(p)), Data: append([]byte(nil), p...)})
+	data := zeros[:min(len(p), len(zeros))]
+	if len(p) > len(zeros) || !allZero(p) {
+		data = append([]byte(nil), p...)
+	}
+	d.append(Op{Kind: Write, Off: off, Len: int64(len(p)), Data: data})
 	return len(p), nil
 }
+
+// zeros stands for every write of zeros, of which file systems and
+// preallocated journals make many.
+var zeros = make([]byte, 1<<20)
 
 // ZeroAt logs that a range became zeros, by a discard or a write of zeros.
 func (d *Disk) ZeroAt(off, length int64) {

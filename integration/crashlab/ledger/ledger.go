@@ -150,11 +150,22 @@ func (l Ledger) Bare(end int) map[string]Allowed {
 }
 
 // Kept are the versions of each file that history must hold after recovery:
-// every save acknowledged before operation end.
+// every save acknowledged before operation end. What was there from the start
+// counts once a later save was acknowledged: until then the file itself
+// holds it.
 func (l Ledger) Kept(end int) map[string][]int {
 	out := map[string][]int{}
+	planted := map[string]int{}
 	for _, e := range l.Events {
-		if !e.Removal && e.Acked > 0 && e.Acked < end {
+		switch {
+		case e.Removal || e.Acked == 0 || e.Acked >= end:
+		case e.Acked < l.Begin:
+			planted[e.File] = e.Number
+		default:
+			if n, ok := planted[e.File]; ok {
+				out[e.File] = append(out[e.File], n)
+				delete(planted, e.File)
+			}
 			out[e.File] = append(out[e.File], e.Number)
 		}
 	}

@@ -33,12 +33,12 @@ type Type struct {
 // ext4 nor btrfs survives a torn super block: that of ext4 is never torn,
 // and btrfs, whose trees rest on it too, gets a disk of 4 KiB sectors.
 var Types = []Type{
-	{Name: "ext4", FS: "ext4", Size: 96 << 20, TearUnit: 512, Solid: 4096, mkfs: mkfsExt4},
-	{Name: "ext4-strict", FS: "ext4", Size: 96 << 20, TearUnit: 512, Solid: 4096, mkfs: mkfsExt4,
+	{Name: "ext4", FS: "ext4", Size: 256 << 20, TearUnit: 512, Solid: 4096, mkfs: mkfsExt4},
+	{Name: "ext4-strict", FS: "ext4", Size: 256 << 20, TearUnit: 512, Solid: 4096, mkfs: mkfsExt4,
 		options: "noauto_da_alloc,data=writeback"},
 	{Name: "xfs", FS: "xfs", Size: 320 << 20, TearUnit: 512,
 		mkfs: []string{"mkfs.xfs", "-q", "-f"}, options: "nouuid"},
-	{Name: "btrfs", FS: "btrfs", Size: 256 << 20, TearUnit: 4096,
+	{Name: "btrfs", FS: "btrfs", Size: 512 << 20, TearUnit: 4096,
 		mkfs: []string{"mkfs.btrfs", "-q", "-f", "-m", "single"}},
 }
 

@@ -1,0 +1,243 @@
+package crashlab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/moby/sys/mountinfo"
+
+	"intactfs/integration/crashlab/ledger"
+	"intactfs/integration/crashlab/savers"
+	"intactfs/store"
+)
+
+// Product is the subject itself: programs save through a mount of the
+// binary over the recorded directory.
+type Product struct {
+	Binary string // path of intact
+	// Quick examines crashes with package store in this process, where a
+	// run of "intact recover" and "intact verify" would take most of the
+	// time. The recorded run is the binary's in any case.
+	Quick bool
+}
+
+var _ Subject = Product{}
+
+// commandPatience bounds one run of the binary.
+const commandPatience = time.Minute
+
+// ProductWorkload is the saves that the product is tried with: small and
+// large files, replaced, overwritten, renamed over, appended to, created and
+// removed. A file gets fewer saves than retention keeps.
+func ProductWorkload(seed uint64) savers.Workload {
+	return savers.Workload{Seed: seed, Saves: 12, Files: []savers.File{
+		{Name: "small-0.json", Ways: []string{"truncate", "fsync", "overwrite"}},
+		{Name: "small-1.json", Ways: []string{"rename", "rename-fsync", "atomic"}},
+		{Name: "small-2.json", Ways: []string{"truncate", "rename", savers.Remove}},
+		{Name: "small-3.json", Ways: []string{"truncate", "atomic"}, New: true},
+		{Name: "mid-0.json", Ways: []string{"truncate", "overwrite", "rename"}},
+		{Name: "large-0.json", Ways: []string{"truncate", "overwrite", "rename", "fsync"}},
+		{Name: "lines-0.jsonl", Ways: []string{"append", "append-fsync"}},
+	}}
+}
+
+// Run implements Subject. The daemon ends by an orderly unmount or by
+// SIGKILL, as the seed says.
+func (p Product) Run(ctx context.Context, run Run) error {
+	rng := rand.New(rand.NewPCG(run.Workload.Seed, 3))
+	delay := time.Duration(1+rng.IntN(100)) * time.Millisecond
+	d, err := p.start(ctx, run.Data, "--publish-delay", delay.String())
+	if err != nil {
+		return err
+	}
+	if err := run.Mark("serving"); err != nil {
+		return errors.Join(err, d.kill())
+	}
+	if err := run.Workload.Run(ctx, run.Mark, savers.InDir(run.Data, run.Step)); err != nil {
+		return fmt.Errorf("%w\ndaemon: %s", errors.Join(err, d.kill()), d.log.String())
+	}
+	if rng.IntN(3) == 0 {
+		return d.kill()
+	}
+	return p.unmount(ctx, d)
+}
+
+// daemon is a serving process of the binary.
+type daemon struct {
+	cmd  *exec.Cmd
+	log  bytes.Buffer // read it after the process ended
+	data string
+	done chan error // what Wait said, once
+}
+
+// start mounts the binary over data, and waits until it serves.
+func (p Product) start(ctx context.Context, data string, flags ...string) (*daemon, error) {
+	d := &daemon{data: data, done: make(chan error, 1)}
+	d.cmd = exec.Command(p.Binary, append(append([]string{"mount", "-f"}, flags...), data)...)
+	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
+	d.cmd.WaitDelay = 10 * time.Second
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := d.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start daemon: %w", err)
+	}
+	go func() { d.done <- d.cmd.Wait() }()
+	ctx, cancel := context.WithTimeout(ctx, commandPatience)
+	defer cancel()
+	for {
+		infos, err := mountinfo.GetMounts(mountinfo.SingleEntryFilter(data))
+		if err == nil && len(infos) > 0 && strings.HasPrefix(infos[len(infos)-1].FSType, "fuse") {
+			return d, nil
+		}
+		select {
+		case err := <-d.done:
+			return nil, fmt.Errorf("daemon ended before it served: %w: %s", err, d.log.String())
+		case <-ctx.Done():
+			return nil, fmt.Errorf("daemon does not serve: %w", errors.Join(ctx.Err(), d.kill()))
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// kill ends the daemon at once and removes its dead mount.
+func (d *daemon) kill() error {
+	_ = d.cmd.Process.Kill() // it may have ended
+	<-d.done
+	if err := unix.Unmount(d.data, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("detach %s: %w", d.data, err)
+	}
+	return nil
+}
+
+// unmount ends the daemon in order.
+func (p Product) unmount(ctx context.Context, d *daemon) error {
+	if err := p.command(ctx, "unmount", d.data); err != nil {
+		return fmt.Errorf("%w\ndaemon: %s", errors.Join(err, d.kill()), d.log.String())
+	}
+	select {
+	case err := <-d.done:
+		if err != nil {
+			return fmt.Errorf("daemon: %w: %s", err, d.log.String())
+		}
+		return nil
+	case <-time.After(commandPatience):
+		return errors.Join(errors.New("the daemon lives on after its unmount"), d.kill())
+	}
+}
+
+// command runs the binary once.
+func (p Product) command(ctx context.Context, args ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, commandPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.Binary, args...)
+	cmd.WaitDelay = 10 * time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("intact %s: %w: %s", args[0], err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// unused says that the crash came before the directory was ever set up:
+// there is nothing to recover, and the checks of the files say all.
+func unused(data string) bool {
+	_, err := os.Lstat(filepath.Join(data, store.Dir, "FORMAT"))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// Recover implements Subject.
+func (p Product) Recover(ctx context.Context, data string) error {
+	switch {
+	case unused(data):
+		return nil
+	case !p.Quick:
+		return p.command(ctx, "recover", data)
+	}
+	return withStore(data, false, func(s *store.Store) error { return s.Checkpoint(ctx) })
+}
+
+// withStore opens the directory in this process.
+func withStore(data string, readOnly bool, do func(*store.Store) error) error {
+	dir, err := os.Open(data)
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(dir, store.Options{Purpose: "crash laboratory", ReadOnly: readOnly})
+	if err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	return errors.Join(do(s), s.Close(), dir.Close())
+}
+
+// History implements Subject: it reads every version that is listed.
+func (p Product) History(ctx context.Context, data, name string) ([]int, error) {
+	if unused(data) {
+		return nil, ErrNoHistory
+	}
+	var versions []int
+	err := withStore(data, true, func(s *store.Store) error {
+		entries, err := s.Log(ctx, name)
+		if errors.Is(err, store.ErrNoHistory) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.Removed {
+				continue
+			}
+			n, err := readVersion(ctx, s, name, e.Tx)
+			if err != nil {
+				return err
+			}
+			versions = append(versions, n)
+		}
+		return nil
+	})
+	return versions, err
+}
+
+func readVersion(ctx context.Context, s *store.Store, name string, tx uint64) (int, error) {
+	_, c, err := s.OpenVersion(ctx, name, tx)
+	if err != nil {
+		return 0, err
+	}
+	content, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
+	if err = errors.Join(err, c.Close()); err != nil {
+		return 0, fmt.Errorf("read transaction %d: %w", tx, err)
+	}
+	n, err := ledger.Identify(name, content)
+	if err != nil {
+		return 0, fmt.Errorf("transaction %d: %w", tx, err)
+	}
+	return n, nil
+}
+
+// Verify implements Subject.
+func (p Product) Verify(ctx context.Context, data string) error {
+	switch {
+	case unused(data):
+		return nil
+	case !p.Quick:
+		return p.command(ctx, "verify", data)
+	}
+	return withStore(data, true, func(s *store.Store) error {
+		r, err := s.Verify(ctx, nil)
+		if err == nil && len(r.Problems)+len(r.Damage) > 0 {
+			err = fmt.Errorf("problems %v, damage %v", r.Problems, r.Damage)
+		}
+		return err
+	})
+}
