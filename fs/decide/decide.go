@@ -74,7 +74,7 @@ type Facts struct {
 	// Armed: an fsync came while the content was incomplete. Set it on Arm,
 	// clear it on a commit.
 	Armed bool
-	// Draft: the stage continues a draft.
+	// Draft: the stage continues a draft. It changes reasons only.
 	Draft bool
 
 	Empty   bool    // the content has no bytes
@@ -131,8 +131,9 @@ const (
 	SyncCommitted
 	// Arm: sync the stage, arm the handle, success.
 	Arm
-	// KeepDraft: success; the content stays, uncommitted, for the next
-	// writer that does not truncate. At Release it outlives the handle.
+	// KeepDraft: success; the content, which is empty, stays uncommitted
+	// for the next writer that does not truncate. At Release it outlives
+	// the handle.
 	KeepDraft
 	// Refuse: EBADMSG; the stage stays. For Rename both files stay, for
 	// TruncatePath the transaction ends as if it had not been.
@@ -154,6 +155,3 @@ type Decision struct {
 	Ask    Question // with Action Ask
 	Reason string   // one line for a log
 }
-
-// Decide says what the event does to a handle with these facts.
-func Decide(e Event, f Facts) Decision { return Decision{Action: Nothing} }
