@@ -27,6 +27,8 @@ type appender struct {
 	recs  []record // of f, since start
 	// taken are the numbers of recs, so that a batch can't hold one twice.
 	taken map[uint64]int
+	// fixed: everything goes to f, which the caller names and syncs.
+	fixed bool
 	// failed: entries were given up that put had taken.
 	failed bool
 }
@@ -53,6 +55,9 @@ func (a *appender) put(rec record, frame []byte) error {
 
 // room opens the pack that a record goes to.
 func (a *appender) room(rec *record, frameLen int64) error {
+	if a.fixed {
+		return nil
+	}
 	t := a.t
 	if a.f == nil {
 		t = a.h.tail
@@ -118,6 +123,7 @@ func (a *appender) create() error {
 	if err := a.s.d.MkdirAll("history:mkdir", a.h.dir, dirPerm); err != nil {
 		return err
 	}
+	a.s.unsync(t.name)
 	f, err := a.s.d.Create("history:create", t.name, packPerm)
 	if err != nil {
 		return err
@@ -188,7 +194,8 @@ func (a *appender) finish() error {
 // that starts later and finds them in the page cache alone does not believe
 // in them; that this works is not needed by the one that runs.
 func (a *appender) abandon() error {
-	if a.f == nil {
+	if a.f == nil || a.fixed {
+		a.failed = true
 		return nil
 	}
 	a.s.distrust(a.ino, a.start)

@@ -158,13 +158,16 @@ func (s *Store) step(pack io.ReaderAt, r *record, base []byte) ([]byte, error) {
 // Paths returns all paths below dir that have history, sorted; "" is the
 // root. A path at which there is an error is skipped and named in it.
 func (s *Store) Paths(dir string) ([]string, error) {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
 	var paths []string
 	err := s.walk(historyLayout, dir, func(path string) { paths = append(paths, path) })
 	slices.Sort(paths)
 	return paths, err
 }
 
-// walk calls visit for every file below dir that l has a directory for.
+// walk calls visit for every file below dir that l has a directory for. The
+// caller holds tree.
 func (s *Store) walk(l layout, dir string, visit func(path string)) error {
 	names, err := s.names(l, dir)
 	errs := []error{err}
@@ -182,7 +185,11 @@ func (s *Store) walk(l layout, dir string, visit func(path string)) error {
 
 // ReadDir returns the names directly below dir that have history or have
 // names with history below them, sorted.
-func (s *Store) ReadDir(dir string) ([]Name, error) { return s.names(historyLayout, dir) }
+func (s *Store) ReadDir(dir string) ([]Name, error) {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	return s.names(historyLayout, dir)
+}
 
 func (s *Store) names(l layout, dir string) ([]Name, error) {
 	if dir != "" {
@@ -190,8 +197,6 @@ func (s *Store) names(l layout, dir string) ([]Name, error) {
 			return nil, err
 		}
 	}
-	s.tree.RLock()
-	defer s.tree.RUnlock()
 	found := map[string]*Name{}
 	err := s.gather(l, l.dir(dir), "", found)
 	names := make([]Name, 0, len(found))

@@ -73,6 +73,8 @@ type Store struct {
 	// abandoned are the packs of which a sync failed, by inode number, and
 	// how much of each was durable before.
 	abandoned map[uint64]int64
+
+	refused quarantine
 }
 
 // Open makes ready the history below d. It reads and creates nothing.
@@ -87,6 +89,7 @@ func Open(d disk.Disk, o Options) (*Store, error) {
 		index:     newLRU[string, *history](maxIndexed),
 		synced:    newLRU[string, struct{}](maxSynced),
 		abandoned: make(map[uint64]int64),
+		refused:   quarantine{total: -1, behind: make(map[string]note)},
 	}, nil
 }
 
@@ -123,6 +126,13 @@ func (s *Store) markSynced(name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.synced.put(name, struct{}{}, 1)
+}
+
+// unsync takes back markSynced: the name is gone, or will be another file's.
+func (s *Store) unsync(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.synced.drop(name)
 }
 
 func (s *Store) abandonedAt(ino uint64) (durable int64, ok bool) {

@@ -34,7 +34,7 @@ func (a *appender) stream(ctx context.Context, rec record, content io.ReaderAt) 
 	if err != nil {
 		return err
 	}
-	out := &frameWriter{f: a.f, off: rec.frameOff, crc: crc32.New(castagnoli)}
+	out := &frameWriter{f: a.f, step: "history:append", off: rec.frameOff, crc: crc32.New(castagnoli)}
 	err = compress(ctx, out, content, rec.Size, rec.SHA256)
 	if err != nil {
 		// What was written so far has no line and is cut off with it.
@@ -95,13 +95,14 @@ func (c *ctxReader) Read(p []byte) (int, error) {
 
 // frameWriter appends to a file at an offset of its own.
 type frameWriter struct {
-	f   disk.File
-	off int64
-	crc hash.Hash32
+	f    disk.File
+	step disk.Step
+	off  int64
+	crc  hash.Hash32
 }
 
 func (w *frameWriter) Write(p []byte) (int, error) {
-	n, err := w.f.WriteAt("history:append", p, w.off)
+	n, err := w.f.WriteAt(w.step, p, w.off)
 	w.off += int64(n)
 	_, _ = w.crc.Write(p[:n])
 	return n, err
@@ -123,6 +124,11 @@ func openStream(ctx context.Context, f disk.File, rec record) (*streamContent, e
 	if err := checkFrame(f, &rec); err != nil {
 		return nil, err
 	}
+	return newStream(ctx, f, rec)
+}
+
+// newStream is openStream for a frame whose checksum is not known.
+func newStream(ctx context.Context, f disk.File, rec record) (*streamContent, error) {
 	c := &streamContent{f: f, rec: rec}
 	if err := c.rewind(); err != nil {
 		return nil, err

@@ -1,0 +1,278 @@
+package backup
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rejected lists the contents in quarantine for path, oldest first; "" lists
+// those of all paths. With an error it returns those that could be read.
+func (s *Store) Rejected(path string) ([]Rejected, error) {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	paths := []string{path}
+	if path == "" {
+		var err error
+		if paths, err = s.rejectedPaths(); err != nil {
+			return nil, err
+		}
+	} else if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	var list []Rejected
+	var errs []error
+	for _, p := range paths {
+		notes, err := s.notes(p)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("list quarantine of %s: %w", p, err))
+		}
+		for _, n := range notes {
+			list = append(list, n.rejected(p))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Rejected) int { return a.Time.Compare(b.Time) })
+	return list, errors.Join(errs...)
+}
+
+func (s *Store) rejectedPaths() ([]string, error) {
+	var paths []string
+	err := s.walk(quarantineLayout, "", func(path string) { paths = append(paths, path) })
+	return paths, err
+}
+
+// byID finds the note that an ID names.
+func (s *Store) byID(id string) (*note, error) {
+	at := strings.LastIndexByte(id, '@')
+	if at < 0 || len(id)-at-1 != idDigits {
+		return nil, fmt.Errorf("%w: %q in quarantine", ErrNotFound, id)
+	}
+	if err := checkPath(id[:at]); err != nil {
+		return nil, err
+	}
+	n, err := s.findNote(quarantineLayout.file(id[:at]), id[at+1:])
+	if err != nil {
+		return nil, fmt.Errorf("find %s in quarantine: %w", id, err)
+	}
+	return n, nil
+}
+
+// OpenRejected opens a refused content: as much of it as was kept.
+func (s *Store) OpenRejected(id string) (Content, error) {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	n, err := s.byID(id)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.openNote(context.Background(), n)
+	if err != nil {
+		return nil, fmt.Errorf("open %s in quarantine: %w", id, err)
+	}
+	return c, nil
+}
+
+func (s *Store) openNote(ctx context.Context, n *note) (Content, error) {
+	r := n.rejected("")
+	name := n.base + packSuffix
+	if n.Held > largeContent {
+		f, err := s.d.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		rec := record{Entry: Entry{Pack: name, Size: n.Held, SHA256: r.SHA256}, frameLen: n.stored}
+		c, err := newStream(ctx, f, rec)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		return c, nil
+	}
+	frame, err := readFile(s.d, name, 2*largeContent)
+	if err != nil {
+		return nil, err
+	}
+	content, err := s.codec.decode(frame, nil, r.SHA256, n.Held)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return bytesContent{bytes.NewReader(content)}, nil
+}
+
+// DropRejected removes a refused content. ErrNotFound: there is none such.
+func (s *Store) DropRejected(id string) error {
+	if s.o.ReadOnly {
+		return fmt.Errorf("%s: %w", id, ErrReadOnly)
+	}
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	n, err := s.byID(id)
+	if err == nil {
+		err = s.dropNote(n)
+	}
+	if err != nil {
+		return fmt.Errorf("drop %s from quarantine: %w", id, err)
+	}
+	return nil
+}
+
+// boundPath drops the oldest contents of path beyond its bounds, and then
+// those of all paths. just is the disk name of the one that came now.
+func (s *Store) boundPath(path, just string) error {
+	s.sweepRefused(quarantineLayout.file(path))
+	notes, err := s.notes(path)
+	if err != nil && len(notes) == 0 {
+		return err
+	}
+	slices.SortFunc(notes, func(a, b *note) int { return a.Last.Compare(b.Last) })
+	var sum int64
+	for _, n := range notes {
+		sum += n.stored
+	}
+	for len(notes) > 1 && (len(notes) > s.o.RejectedPerPath || sum > s.o.RejectedBytes) {
+		oldest := notes[0]
+		if oldest.base == just { // a clock that went back does not make it old
+			oldest = notes[1]
+			notes[1] = notes[0]
+		}
+		if err := s.dropNote(oldest); err != nil {
+			return err
+		}
+		sum -= oldest.stored
+		notes = notes[1:]
+	}
+	return s.boundTotal(just)
+}
+
+// boundTotal drops the oldest contents of all paths while they take more than
+// their bound, but leaves every path its newest.
+func (s *Store) boundTotal(just string) error {
+	if s.refused.total >= 0 && s.refused.total <= s.o.RejectedTotal {
+		return nil
+	}
+	paths, err := s.rejectedPaths()
+	if err != nil {
+		return err
+	}
+	var total int64
+	var old []*note
+	for _, p := range paths {
+		notes, err := s.notes(p)
+		if err != nil {
+			s.log.Warn("quarantine can't be read", "path", p, "err", err)
+		}
+		slices.SortFunc(notes, func(a, b *note) int { return a.Last.Compare(b.Last) })
+		for i, n := range notes {
+			total += n.stored
+			if i < len(notes)-1 && n.base != just {
+				old = append(old, n)
+			}
+		}
+	}
+	s.refused.total = total
+	slices.SortFunc(old, func(a, b *note) int {
+		return cmp.Or(a.Last.Compare(b.Last), strings.Compare(a.base, b.base))
+	})
+	for i := 0; i < len(old) && s.refused.total > s.o.RejectedTotal; i++ {
+		if err := s.dropNote(old[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepRefused removes contents without a note and temporary files: what a
+// crash left. That it fails does no harm.
+func (s *Store) sweepRefused(dir string) {
+	names, err := s.d.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	noted := map[string]bool{}
+	for _, e := range names {
+		if base, ok := strings.CutSuffix(e.Name, noteSuffix); ok {
+			noted[base] = true
+		}
+	}
+	for _, e := range names {
+		base, isContent := strings.CutSuffix(e.Name, packSuffix)
+		if isContent && !noted[base] || strings.HasSuffix(e.Name, tempSuffix) {
+			_ = s.d.Remove("refuse:sweep", dir+"/"+e.Name)
+		}
+	}
+}
+
+// refusedSince counts the contents refused for path, those not forgotten
+// since, when one of them was refused after the time.
+func (s *Store) refusedSince(path string, since time.Time) (int64, error) {
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	notes, err := s.notes(path)
+	var count int64
+	for _, n := range notes {
+		if !n.Last.Before(since) {
+			count += n.Count
+		}
+	}
+	return count, err
+}
+
+// Close writes the counts of the quarantine that were held back. The store
+// must not be used afterwards.
+func (s *Store) Close() error {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	var errs []error
+	for _, n := range s.refused.behind {
+		if err := s.writeNote(&n); err != nil {
+			errs = append(errs, fmt.Errorf("close quarantine: %w", err))
+		}
+	}
+	s.codec.plain.Close()
+	return errors.Join(errs...)
+}
+
+// verifyRejected reads every content in quarantine.
+func (s *Store) verifyRejected(ctx context.Context, rep *Report) error {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	paths, err := s.rejectedPaths()
+	if err != nil {
+		return err
+	}
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	for _, p := range paths {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		notes, err := s.notes(p)
+		if err != nil {
+			rep.Damage = append(rep.Damage, Damage{Path: p, File: quarantineLayout.file(p), Err: err})
+		}
+		for _, n := range notes {
+			c, err := s.openNote(ctx, n)
+			if err == nil {
+				err = c.Close()
+			}
+			if err != nil {
+				rep.Damage = append(rep.Damage, Damage{Path: p, File: n.base + packSuffix, Err: err})
+				continue
+			}
+			rep.Rejected++
+		}
+	}
+	return nil
+}
