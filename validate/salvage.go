@@ -163,6 +163,9 @@ func (s *scanner) search(p []byte) (n, safe int) {
 	for i := range p {
 		before := s.state
 		if s.run(p[i:i+1]) == 0 {
+			if before.number() && (s.wrong == ']' || s.wrong == '}') {
+				safe = i // the wrong bracket, but it ended the number
+			}
 			return i, safe
 		}
 		switch s.state {
