@@ -33,7 +33,7 @@ func (s State) String() string {
 // Plan says which states of a log to enumerate.
 type Plan struct {
 	Seed    uint64
-	From    int   // epochs that start before this operation are left out
+	From    int   // epochs that end before this operation are left out
 	Subsets int   // random subsets of each epoch
 	Tears   int   // torn writes of each epoch
 	Unit    int64 // pieces of a torn write, in bytes; a shorter write is never torn
@@ -74,7 +74,7 @@ func epochs(ops []Op) []epoch {
 func States(ops []Op, p Plan) []State {
 	var all []State
 	for _, e := range epochs(ops) {
-		if e.base < p.From {
+		if e.end < p.From {
 			continue
 		}
 		for _, s := range e.states(ops, p) {

@@ -44,6 +44,12 @@ var Types = []Type{
 
 var mkfsExt4 = []string{"mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"}
 
+// With returns the type mounted with other options, and a name that says so.
+func (t Type) With(options string) Type {
+	t.Name, t.options = t.Name+","+options, options
+	return t
+}
+
 // Find returns the type with a name.
 func Find(name string) (Type, error) {
 	var names []string

@@ -1,4 +1,6 @@
-package crashlab
+// Package product puts the binary into the crash laboratory: programs save
+// through its mount, and its own commands recover and verify each crash.
+package product
 
 import (
 	"bytes"
@@ -18,14 +20,15 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 
+	"intactfs/integration/crashlab"
 	"intactfs/integration/crashlab/ledger"
 	"intactfs/integration/crashlab/savers"
 	"intactfs/store"
 )
 
-// Product is the subject itself: programs save through a mount of the
+// Subject is the product: programs save through a mount of the
 // binary over the recorded directory.
-type Product struct {
+type Subject struct {
 	Binary string // path of intact
 	// Quick examines crashes with package store in this process, where a
 	// run of "intact recover" and "intact verify" would take most of the
@@ -33,15 +36,15 @@ type Product struct {
 	Quick bool
 }
 
-var _ Subject = Product{}
+var _ crashlab.Subject = Subject{}
 
 // commandPatience bounds one run of the binary.
 const commandPatience = time.Minute
 
-// ProductWorkload is the saves that the product is tried with: small and
+// Workload is the saves that the product is tried with: small and
 // large files, replaced, overwritten, renamed over, appended to, created and
 // removed. A file gets fewer saves than retention keeps.
-func ProductWorkload(seed uint64) savers.Workload {
+func Workload(seed uint64) savers.Workload {
 	return savers.Workload{Seed: seed, Saves: 12, Files: []savers.File{
 		{Name: "small-0.json", Ways: []string{"truncate", "fsync", "overwrite"}},
 		{Name: "small-1.json", Ways: []string{"rename", "rename-fsync", "atomic"}},
@@ -55,7 +58,7 @@ func ProductWorkload(seed uint64) savers.Workload {
 
 // Run implements Subject. The daemon ends by an orderly unmount or by
 // SIGKILL, as the seed says.
-func (p Product) Run(ctx context.Context, run Run) error {
+func (p Subject) Run(ctx context.Context, run crashlab.Run) error {
 	rng := rand.New(rand.NewPCG(run.Workload.Seed, 3))
 	delay := time.Duration(1+rng.IntN(100)) * time.Millisecond
 	d, err := p.start(ctx, run.Data, "--publish-delay", delay.String())
@@ -83,7 +86,7 @@ type daemon struct {
 }
 
 // start mounts the binary over data, and waits until it serves.
-func (p Product) start(ctx context.Context, data string, flags ...string) (*daemon, error) {
+func (p Subject) start(ctx context.Context, data string, flags ...string) (*daemon, error) {
 	d := &daemon{data: data, done: make(chan error, 1)}
 	d.cmd = exec.Command(p.Binary, append(append([]string{"mount", "-f"}, flags...), data)...)
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
@@ -121,7 +124,7 @@ func (d *daemon) kill() error {
 }
 
 // unmount ends the daemon in order.
-func (p Product) unmount(ctx context.Context, d *daemon) error {
+func (p Subject) unmount(ctx context.Context, d *daemon) error {
 	if err := p.command(ctx, "unmount", d.data); err != nil {
 		return fmt.Errorf("%w\ndaemon: %s", errors.Join(err, d.kill()), d.log.String())
 	}
@@ -137,7 +140,7 @@ func (p Product) unmount(ctx context.Context, d *daemon) error {
 }
 
 // command runs the binary once.
-func (p Product) command(ctx context.Context, args ...string) error {
+func (p Subject) command(ctx context.Context, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, commandPatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Binary, args...)
@@ -157,7 +160,7 @@ func unused(data string) bool {
 }
 
 // Recover implements Subject.
-func (p Product) Recover(ctx context.Context, data string) error {
+func (p Subject) Recover(ctx context.Context, data string) error {
 	switch {
 	case unused(data):
 		return nil
@@ -181,9 +184,9 @@ func withStore(data string, readOnly bool, do func(*store.Store) error) error {
 }
 
 // History implements Subject: it reads every version that is listed.
-func (p Product) History(ctx context.Context, data, name string) ([]int, error) {
+func (p Subject) History(ctx context.Context, data, name string) ([]int, error) {
 	if unused(data) {
-		return nil, ErrNoHistory
+		return nil, crashlab.ErrNoHistory
 	}
 	var versions []int
 	err := withStore(data, true, func(s *store.Store) error {
@@ -226,7 +229,7 @@ func readVersion(ctx context.Context, s *store.Store, name string, tx uint64) (i
 }
 
 // Verify implements Subject.
-func (p Product) Verify(ctx context.Context, data string) error {
+func (p Subject) Verify(ctx context.Context, data string) error {
 	switch {
 	case unused(data):
 		return nil
