@@ -4,11 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
-	"testing"
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// fataler is what testing.T, testing.F and rapid.T have in common here.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
 
 // answer is all that a Checker says of a document. Offset is -1 for Whole.
 type answer struct {
@@ -42,7 +47,7 @@ func feed(fresh func() Checker, doc string, sizes ...int) answer {
 
 // sameInPieces fails unless doc gets one answer however it is cut, and
 // returns that.
-func sameInPieces(t testing.TB, fresh func() Checker, doc string) answer {
+func sameInPieces(t fataler, fresh func() Checker, doc string) answer {
 	t.Helper()
 	want := feed(fresh, doc)
 	check := func(sizes ...int) {
@@ -109,7 +114,7 @@ func firstBadUTF8(doc string) int64 {
 }
 
 // agrees fails unless strict JSON and the oracle say the same of doc.
-func agrees(t testing.TB, doc string) {
+func agrees(t fataler, doc string) {
 	t.Helper()
 	got := sameInPieces(t, strict, doc)
 	verdict, offset := oracle(doc)

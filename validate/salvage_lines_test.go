@@ -73,7 +73,7 @@ func wholeLines(doc string, o Options) string {
 	return out.String()
 }
 
-func mendLines(t testing.TB, doc string) {
+func mendLines(t fataler, doc string) {
 	t.Helper()
 	var out strings.Builder
 	report, err := SalvageLines(strings.NewReader(doc), &out, Options{})

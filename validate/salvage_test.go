@@ -123,7 +123,7 @@ func TestSalvageNothing(t *testing.T) {
 
 // mend salvages doc, checks what every result must be, and returns the bytes
 // kept.
-func mend(t testing.TB, doc string, o Options) int64 {
+func mend(t fataler, doc string, o Options) int64 {
 	t.Helper()
 	var out strings.Builder
 	report, err := Salvage(strings.NewReader(doc), &out, o)
