@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/env.sh
 
-GOLANGCI=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+GOLANGCI=github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 unformatted=$(gofmt -l $(git ls-files '*.go'))
 if [ -n "$unformatted" ]; then
 	printf 'lint: run gofmt -w on these:\n%s\n' "$unformatted" >&2

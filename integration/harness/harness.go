@@ -131,8 +131,8 @@ func Tool(t testing.TB, name string) string {
 		return path
 	}
 	if out, err := exec.Command(path, "-c", "import sys; print(sys.executable)").Output(); err == nil {
-		if real := strings.TrimSpace(string(out)); real != "" {
-			return real
+		if resolved := strings.TrimSpace(string(out)); resolved != "" {
+			return resolved
 		}
 	}
 	return path

@@ -36,7 +36,6 @@ type Result struct {
 // Proc is a command that runs.
 type Proc struct {
 	cmd    *exec.Cmd
-	stdin  string
 	out    safeBuffer
 	errs   safeBuffer
 	done   chan struct{}
