@@ -1,0 +1,333 @@
+package fs
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"intactfs/fs/stage"
+)
+
+// blockSize is what programs are told to write in: large enough that a saved
+// document comes in a few requests instead of thousands.
+const blockSize = 1 << 20
+
+// document is a protected file: one name, one line of committed versions, any
+// number of private stages.
+type document struct {
+	s    *fileSystem
+	node *node
+	ino  uint64
+	rule atomic.Pointer[Rule]
+
+	// commit is held by whoever commits to, removes or renames the name.
+	commit sync.Mutex
+	// filled is set when the kernel may have pages of a committed version.
+	filled atomic.Bool
+
+	mu      sync.Mutex // guards what follows
+	writers map[*writer]struct{}
+	head    Version       // newest version committed here, as far as known
+	resume  *stage.Resume // digest of head's content
+	ctime   time.Time     // of the last change here; zero: as the backing file has it
+	// exists says that something was committed to the name once.
+	exists bool
+	// born is what a name has that nothing was committed to.
+	born Attr
+	// draft says that the name was emptied and left so: the next writer
+	// that doesn't truncate continues from nothing.
+	draft bool
+	// shown says that a name with only a draft is there for everybody: the
+	// one who made it has closed it.
+	shown bool
+	// gone says that the name was removed or given to another file; last is
+	// what can still be told of it.
+	gone bool
+	last fuse.Attr
+}
+
+func (s *fileSystem) newDocument(rule *Rule, ino uint64) *document {
+	d := &document{s: s, ino: ino, writers: map[*writer]struct{}{}}
+	d.rule.Store(rule)
+	return d
+}
+
+// pendingDocument is a document whose newest version is in the journal.
+func (s *fileSystem) pendingDocument(rule *Rule, v Version) *document {
+	ino, ok := inoOf(v.Attr)
+	if !ok {
+		ino = freshIno()
+	}
+	d := s.newDocument(rule, ino)
+	d.head, d.exists = v, true
+	return d
+}
+
+// backedDocument is a document whose newest version is beneath.
+func (s *fileSystem) backedDocument(rule *Rule, ino uint64) *document {
+	d := s.newDocument(rule, ino)
+	d.exists = true
+	return d
+}
+
+// settled tells whether something was committed to the name.
+func (d *document) settled() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.exists
+}
+
+// taken tells whether the name is in use: committed, drafted or being written.
+func (d *document) taken() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.gone && (d.exists || d.shown || len(d.writers) > 0)
+}
+
+// visibleTo tells whether the caller may see the name: it was complete once,
+// or closed empty, or the caller is who writes it.
+func (d *document) visibleTo(in *fuse.InHeader) bool {
+	d.mu.Lock()
+	visible, writing := !d.gone && (d.exists || d.shown), len(d.writers) > 0
+	d.mu.Unlock()
+	return visible || writing && d.writerFor(in) != nil
+}
+
+// writerFor returns an open writer of the calling process, one with a stage if
+// there is any; nil if the process has none.
+func (d *document) writerFor(in *fuse.InHeader) *writer {
+	d.mu.Lock()
+	writers := make([]*writer, 0, len(d.writers))
+	for w := range d.writers {
+		writers = append(writers, w)
+	}
+	d.mu.Unlock()
+	if len(writers) == 0 || in == nil {
+		return nil
+	}
+	tgid, ok := d.s.who.TGID(in.Pid)
+	if !ok {
+		return nil
+	}
+	var found *writer
+	for _, w := range writers {
+		if w.opener.PID == tgid && (found == nil || w.staged.Load()) {
+			found = w
+		}
+	}
+	return found
+}
+
+// state is the newest committed version of a document as it can be told.
+type state struct {
+	attr    fuse.Attr
+	pending bool
+}
+
+// committed tells the attributes of the newest committed version.
+func (d *document) committed() (state, error) {
+	s := d.s
+	s.names.RLock()
+	defer s.names.RUnlock()
+	d.mu.Lock()
+	gone, exists, ctime, born, last := d.gone, d.exists, d.ctime, d.born, d.last
+	d.mu.Unlock()
+	if gone {
+		return state{attr: last}, nil
+	}
+	path, ok := s.tree.path(d.node)
+	if !ok {
+		return state{}, syscall.ESTALE
+	}
+	if v, ok := s.store.Pending(path); ok {
+		if ctime.Before(v.Time) {
+			ctime = v.Time
+		}
+		return state{attr: attrOf(v.Attr, v.Size, ctime, d.ino), pending: true}, nil
+	}
+	if !exists {
+		return state{attr: attrOf(born, 0, ctime, d.ino)}, nil
+	}
+	st, err := s.stat(d.node)
+	if err != nil {
+		return state{}, err
+	}
+	var out state
+	fillAttr(&out.attr, &st)
+	out.attr.Ino, out.attr.Blksize = d.ino, blockSize
+	if !ctime.IsZero() {
+		putTime(&out.attr.Ctime, &out.attr.Ctimensec, ctime)
+	}
+	return out, nil
+}
+
+// attrOf is the attributes of a version that is not beneath.
+func attrOf(a Attr, size int64, ctime time.Time, ino uint64) fuse.Attr {
+	out := fuse.Attr{
+		Ino: ino, Size: uint64(size), Blocks: uint64(size+511) / 512,
+		Mode: unix.S_IFREG | a.Mode&07777, Nlink: 1,
+		Owner:   fuse.Owner{Uid: a.UID, Gid: a.GID},
+		Blksize: blockSize,
+	}
+	putTime(&out.Atime, &out.Atimensec, a.Atime)
+	putTime(&out.Mtime, &out.Mtimensec, a.Mtime)
+	putTime(&out.Ctime, &out.Ctimensec, ctime)
+	return out
+}
+
+func putTime(sec *uint64, nsec *uint32, t time.Time) {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	*sec, *nsec = uint64(t.Unix()), uint32(t.Nanosecond())
+}
+
+// docAttributes tells a protected file: to the process that has a stage open,
+// with the stage's size; to all others as it was last committed.
+func (s *fileSystem) docAttributes(d *document, in *fuse.InHeader, out *fuse.Attr) (time.Duration, error) {
+	now, err := d.committed()
+	if err != nil {
+		return 0, err
+	}
+	*out = now.attr
+	d.mu.Lock()
+	writing := len(d.writers) > 0
+	d.mu.Unlock()
+	if !writing {
+		return docTimeout, nil
+	}
+	if w := d.writerFor(in); w != nil {
+		w.view(out)
+	}
+	return 0, nil
+}
+
+// lastSeen is what can be told of a document after its name is gone. No lock
+// is held but the document's commit lock.
+func (d *document) lastSeen() fuse.Attr {
+	now, err := d.committed()
+	if err != nil {
+		return fuse.Attr{Mode: unix.S_IFREG, Ino: d.ino, Nlink: 1}
+	}
+	return now.attr
+}
+
+// lost notes that the document's name is gone.
+func (d *document) lost(s *fileSystem, last fuse.Attr) {
+	last.Nlink -= min(last.Nlink, 1)
+	putTime(&last.Ctime, &last.Ctimensec, s.now())
+	d.mu.Lock()
+	shown := d.shown
+	d.gone, d.last, d.shown, d.draft = true, last, false, false
+	d.mu.Unlock()
+	if shown {
+		s.tree.unpin(d.node)
+	}
+}
+
+// show makes a name with only a draft visible to everybody, and keeps the
+// node for it.
+func (d *document) show() {
+	d.mu.Lock()
+	pin := !d.shown && !d.exists && !d.gone
+	d.shown = d.shown || pin
+	d.mu.Unlock()
+	if pin {
+		d.s.tree.pin(d.node)
+	}
+}
+
+// pinned is one committed content that somebody reads.
+type pinned struct {
+	content Content
+	tx      uint64
+}
+
+func (p *pinned) close() {
+	if p != nil && p.content != nil {
+		_ = p.content.Close()
+	}
+}
+
+func (p *pinned) size() int64 {
+	if p == nil || p.content == nil {
+		return 0
+	}
+	return p.content.Size()
+}
+
+// ReadAt reads the content; nothing committed reads as empty.
+func (p *pinned) ReadAt(buf []byte, off int64) (int, error) {
+	if p == nil || p.content == nil {
+		return 0, nil
+	}
+	return readAt(p.content, buf, off)
+}
+
+// pin opens the newest committed version; one without content if there is
+// none yet.
+func (d *document) pin() (*pinned, error) {
+	s := d.s
+	s.names.RLock()
+	defer s.names.RUnlock()
+	d.mu.Lock()
+	gone, exists, tx := d.gone, d.exists, d.head.Tx
+	d.mu.Unlock()
+	if gone {
+		return nil, syscall.ESTALE
+	}
+	path, ok := s.tree.path(d.node)
+	if !ok {
+		return nil, syscall.ESTALE
+	}
+	v, content, ok, err := s.store.OpenPending(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case ok:
+		return &pinned{content: content, tx: v.Tx}, nil
+	case !exists:
+		return &pinned{}, nil
+	}
+	fd, err := s.openNode(d.node, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	backing, err := newBackingContent(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &pinned{content: backing, tx: tx}, nil
+}
+
+// headTx is the newest version committed here, 0 if none is known.
+func (d *document) headTx() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.head.Tx
+}
+
+// backingContent is a published file: nobody writes into it, a new version
+// comes in an inode of its own.
+type backingContent struct {
+	*os.File
+	size int64
+}
+
+func newBackingContent(fd int) (Content, error) {
+	f := os.NewFile(uintptr(fd), "content")
+	st, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return backingContent{f, st.Size()}, nil
+}
+
+// Size is the size at the time of opening.
+func (c backingContent) Size() int64 { return c.size }

@@ -1,0 +1,149 @@
+package fs
+
+import (
+	"fmt"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+)
+
+// Unlink removes a name. The last version of a protected one stays in history.
+func (s *fileSystem) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	dir, err := s.directory(in.NodeId)
+	if err != nil {
+		return toStatus(err)
+	}
+	if s.reserved(dir, name) {
+		return fuse.ENOENT
+	}
+	n := s.tree.child(dir, name)
+	if n != nil {
+		if d := n.doc.Load(); d != nil {
+			return toStatus(s.unlinkDoc(d, dir, name, in))
+		}
+	}
+	s.names.Lock()
+	defer s.names.Unlock()
+	return toStatus(s.unlinkPlain(n, dir, name, 0))
+}
+
+// unlinkPlain removes a name beneath. n is its node, if it is known. The
+// caller holds names exclusively.
+func (s *fileSystem) unlinkPlain(n *node, dir *node, name string, flags int) error {
+	parent, err := s.dirFD(dir)
+	if err != nil {
+		return err
+	}
+	gone := s.lastName(n, dir, name)
+	s.keepOrphan(n)
+	if err := retry(func() error { return unix.Unlinkat(parent, name, flags) }); err != nil {
+		s.dropOrphan(n)
+		return err
+	}
+	s.tree.unlink(dir, name, gone)
+	s.dropOrphan(n)
+	return nil
+}
+
+// lastName tells whether a name is the only one its backing file has.
+// The caller holds names.
+func (s *fileSystem) lastName(n *node, dir *node, name string) bool {
+	if n == nil {
+		return false
+	}
+	st, err := s.statName(dir, name)
+	return err == nil && (st.Nlink <= 1 || st.Mode&unix.S_IFMT == unix.S_IFDIR)
+}
+
+// Rmdir removes a directory, unless something is in it that is not beneath yet.
+func (s *fileSystem) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+	dir, err := s.directory(in.NodeId)
+	if err != nil {
+		return toStatus(err)
+	}
+	if s.reserved(dir, name) {
+		return fuse.ENOENT
+	}
+	n := s.tree.child(dir, name)
+	s.commits.Lock()
+	defer s.commits.Unlock()
+	s.names.Lock()
+	defer s.names.Unlock()
+	if n != nil && s.occupied(n) {
+		return fuse.Status(syscall.ENOTEMPTY)
+	}
+	return toStatus(s.unlinkPlain(n, dir, name, unix.AT_REMOVEDIR))
+}
+
+// occupied tells whether a directory has protected names that may not be
+// beneath. The caller holds commits and names.
+func (s *fileSystem) occupied(dir *node) bool {
+	path, ok := s.tree.path(dir)
+	if !ok {
+		return false
+	}
+	if len(s.store.PendingNames(path)) > 0 {
+		return true
+	}
+	for _, n := range s.tree.docsBelow(dir) {
+		if d := n.doc.Load(); d != nil && d.taken() {
+			return true
+		}
+	}
+	return false
+}
+
+// unlinkDoc removes a protected name: what is pending is published and filed
+// in history first. Open readers keep their version; open writers have
+// nothing left to replace.
+func (s *fileSystem) unlinkDoc(d *document, dir *node, name string, in *fuse.InHeader) error {
+	d.commit.Lock()
+	defer d.commit.Unlock()
+	s.commits.RLock()
+	defer s.commits.RUnlock()
+	path, ok := s.tree.path(d.node)
+	if !ok {
+		return syscall.ENOENT
+	}
+	if err := s.store.Settle(s.ctx, path); err != nil {
+		return fmt.Errorf("settle %s: %w", path, err)
+	}
+	existed, err := s.dropName(d, dir, name)
+	if err != nil {
+		return err
+	}
+	if !existed {
+		return nil
+	}
+	if err := s.store.Removed(path, s.writerOf(in)); err != nil {
+		s.log.Error("history doesn't know that a file was removed", "path", path, "error", err)
+	}
+	return nil
+}
+
+// dropName takes a settled protected name away, beneath and from the tree. It
+// tells whether there was a committed version. The caller holds the
+// document's commit lock.
+func (s *fileSystem) dropName(d *document, dir *node, name string) (bool, error) {
+	last := d.lastSeen()
+	s.names.Lock()
+	defer s.names.Unlock()
+	parent, err := s.dirFD(dir)
+	if err != nil {
+		return false, err
+	}
+	err = retry(func() error { return unix.Unlinkat(parent, name, 0) })
+	existed := err == nil
+	if err == syscall.ENOENT && d.taken() {
+		err = nil // only begun: nothing beneath to remove
+	}
+	if err != nil {
+		return false, err
+	}
+	s.tree.pin(d.node)
+	s.tree.unlink(dir, name, false)
+	d.lost(s, last)
+	s.tree.unpin(d.node)
+	return existed, nil
+}

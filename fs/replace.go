@@ -1,0 +1,255 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"intactfs/fs/decide"
+	"intactfs/fs/stage"
+)
+
+// incoming is a content on its way to a protected name that it was not
+// written under.
+type incoming struct {
+	content *stage.Stage
+	attr    Attr
+	links   uint64
+	empty   bool
+}
+
+// judgeIncoming reads a file beneath and decides whether it may get a
+// protected name. When it may not, the content goes to quarantine and the
+// error is EBADMSG.
+func (s *fileSystem) judgeIncoming(n *node, to place, baseFull bool, in *fuse.InHeader) (*incoming, error) {
+	s.names.RLock()
+	fd, err := s.openNode(n, unix.O_RDONLY)
+	s.names.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	got := &incoming{}
+	if got.attr, err = readAttr(fd); err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	got.links = uint64(st.Nlink)
+	if got.content, err = s.contentOf(fd, to.rule); err != nil {
+		return nil, err
+	}
+	res, err := got.content.Judge()
+	if err != nil {
+		got.content.Discard()
+		return nil, err
+	}
+	got.empty = res.Size == 0
+	d := decide.Decide(decide.Rename, decide.Facts{
+		Changed: true, Truncating: true, Empty: got.empty,
+		Verdict: decide.VerdictOf(res.Verdict), Proven: res.Proven, BaseFull: baseFull,
+		AllowEmpty: to.rule.AllowEmpty, Lines: to.rule.Lines,
+		Held: decide.No, Other: decide.No, ByOpener: true, Fate: decide.Alive,
+	})
+	switch d.Action {
+	case decide.Commit:
+		return got, nil
+	case decide.KeepDraft, decide.Nothing:
+		if got.empty && !baseFull {
+			return got, nil
+		}
+	}
+	s.refuseContent(to.path, got.content, res, s.writerOf(in), d.Reason)
+	got.content.Discard()
+	return nil, errInvalid
+}
+
+// judgeNode checks a document's committed content against the rule of another
+// name.
+func (s *fileSystem) judgeNode(n *node, to place) error {
+	got, err := s.judgeIncoming(n, to, false, &fuse.InHeader{})
+	if err != nil {
+		return err
+	}
+	got.content.Discard()
+	return nil
+}
+
+// replace gives a file that no rule protects a protected name. Its content
+// becomes the newest version there, in the journal, before the old name goes.
+// The node moves with the name, as the kernel has it; what is written to its
+// open handles later is committed when they close.
+func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
+	target := to.doc()
+	if to.node != nil && target == nil && to.node.kind == unix.S_IFDIR {
+		return syscall.EISDIR
+	}
+	if target != nil {
+		target.commit.Lock()
+		defer target.commit.Unlock()
+	}
+	s.commits.RLock()
+	defer s.commits.RUnlock()
+	base, full, last := s.replaced(target, to)
+	got, err := s.judgeIncoming(from.node, to, full, in)
+	if err != nil {
+		return err
+	}
+	defer got.content.Discard()
+	d := s.newDocument(to.rule, freshIno())
+	d.node = from.node
+	d.filled.Store(true) // by the handles it was written through
+	if err := s.admit(d, got, Commit{
+		Path: to.path, Base: base, Who: s.writerOf(in), Note: "rename from " + from.path,
+	}); err != nil {
+		return err
+	}
+	if err := s.locked(func() error { return s.takeOver(from, to, target, last, d, got) }); err != nil {
+		return err
+	}
+	if d.node == from.node {
+		// The number changed with the name.
+		_ = s.server.InodeNotify(d.node.id, -1, 0)
+	}
+	return nil
+}
+
+// replaced is what a protected name has before something replaces it.
+func (s *fileSystem) replaced(target *document, to place) (base uint64, full bool, last fuse.Attr) {
+	if target != nil {
+		last = target.lastSeen()
+		return target.headTx(), last.Size > 0 && target.settled(), last
+	}
+	if v, ok := s.store.Pending(to.path); ok {
+		return v.Tx, v.Size > 0, last
+	}
+	s.names.RLock()
+	defer s.names.RUnlock()
+	st, err := s.statName(to.dir, to.name)
+	return 0, err == nil && st.Size > 0, last
+}
+
+// admit commits an incoming content as the newest version of its new name; an
+// empty one becomes a draft.
+func (s *fileSystem) admit(d *document, got *incoming, c Commit) error {
+	c.Attr = got.attr
+	if c.Attr.Xattrs == nil {
+		c.Attr.Xattrs = map[string][]byte{}
+	}
+	c.Attr.Xattrs[inoXattr] = formatIno(d.ino)
+	if got.empty && !d.rule.Load().AllowEmpty {
+		d.born, d.ctime, d.draft = c.Attr, s.now(), true
+		return nil
+	}
+	return d.publish(got.content, c)
+}
+
+// takeOver removes the old name and makes the node the document at the new one.
+// The caller holds names exclusively.
+func (s *fileSystem) takeOver(from, to place, target *document, last fuse.Attr, d *document, got *incoming) error {
+	parent, err := s.dirFD(from.dir)
+	if err != nil {
+		return err
+	}
+	if got.links <= 1 {
+		s.keepOrphan(from.node)
+	}
+	if err := retry(func() error { return unix.Unlinkat(parent, from.name, 0) }); err != nil {
+		return fmt.Errorf("remove %s, committed as %s: %w", from.path, to.path, err)
+	}
+	if target != nil {
+		s.tree.pin(target.node)
+		defer s.tree.unpin(target.node)
+		target.lost(s, last)
+	}
+	if to.node != nil && target == nil {
+		s.keepOrphan(to.node)
+		if err := s.removeTarget(to); err != nil {
+			return err
+		}
+	}
+	if got.links > 1 {
+		// The inode keeps another name, so the node stays with that: the
+		// kernel must look the new name up.
+		s.tree.unlink(from.dir, from.name, false)
+		s.tree.unlink(to.dir, to.name, false)
+		go func() { _ = s.server.EntryNotify(to.dir.id, to.name) }()
+		return nil
+	}
+	s.tree.move(from.dir, from.name, to.dir, to.name)
+	s.protect(from.node, d)
+	return nil
+}
+
+// removeTarget removes something beneath that is neither protected nor a
+// directory and has a protected name all the same: a link or a device.
+func (s *fileSystem) removeTarget(to place) error {
+	parent, err := s.dirFD(to.dir)
+	if err != nil {
+		return err
+	}
+	err = retry(func() error { return unix.Unlinkat(parent, to.name, 0) })
+	if errors.Is(err, syscall.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// protect makes an ordinary node a document. The caller holds names exclusively.
+func (s *fileSystem) protect(n *node, d *document) {
+	s.tree.mu.Lock()
+	if s.tree.byKey[n.key] == n {
+		delete(s.tree.byKey, n.key)
+	}
+	n.key = inoKey{}
+	d.node = n
+	n.doc.Store(d)
+	s.tree.mu.Unlock()
+	d.mu.Lock()
+	draft := d.draft
+	d.mu.Unlock()
+	if draft {
+		d.show()
+	}
+}
+
+// replaceByDoc gives a protected file the name of another: its content becomes
+// the newest version there.
+func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.InHeader) error {
+	base, full, last := s.replaced(target, to)
+	got, err := s.judgeIncoming(from.node, to, full, in)
+	if err != nil {
+		return err
+	}
+	defer got.content.Discard()
+	d.rule.Store(to.rule)
+	if err := s.admit(d, got, Commit{
+		Path: to.path, Base: base, Who: s.writerOf(in), Note: "rename from " + from.path,
+	}); err != nil {
+		d.rule.Store(from.rule)
+		return err
+	}
+	err = s.locked(func() error {
+		parent, err := s.dirFD(from.dir)
+		if err != nil {
+			return err
+		}
+		if err := unix.Unlinkat(parent, from.name, 0); err != nil {
+			return fmt.Errorf("remove %s, committed as %s: %w", from.path, to.path, err)
+		}
+		s.tree.pin(target.node)
+		defer s.tree.unpin(target.node)
+		target.lost(s, last)
+		s.tree.move(from.dir, from.name, to.dir, to.name)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.removed(from.path, in)
+}

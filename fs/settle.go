@@ -1,0 +1,381 @@
+package fs
+
+import (
+	"fmt"
+	"syscall"
+	"time"
+
+	"intactfs/fs/caller"
+	"intactfs/fs/decide"
+	"intactfs/fs/stage"
+)
+
+// event asks the state machine what an event does to the handle, finds out
+// what it wants to know, and does it. tid is the thread that caused it, 0 if
+// there is none.
+func (w *writer) event(e decide.Event, tid uint32) error {
+	w.mu.Lock()
+	committed, err := w.eventLocked(e, tid)
+	w.mu.Unlock()
+	if committed {
+		// With no lock held: the kernel may wait for reads that we serve.
+		w.d.invalidate(e == decide.Flush || e == decide.Release)
+	}
+	return err
+}
+
+func (w *writer) eventLocked(e decide.Event, tid uint32) (bool, error) {
+	f := w.facts()
+	asked := false
+	for range 8 {
+		d := decide.Decide(e, f)
+		if d.Action != decide.Ask {
+			if e == decide.Flush && f.Changed && !asked && d.Action != decide.Commit {
+				w.fate = w.s.who.Fate(tid) // the last release will want it
+			}
+			return w.act(e, d, f)
+		}
+		if d.Ask == decide.Fates {
+			asked = true
+		}
+		if err := w.answer(d.Ask, e, tid, &f); err != nil {
+			return false, err
+		}
+	}
+	return false, fmt.Errorf("decide on %s: %w", w.d.name(), syscall.EIO)
+}
+
+// facts is what is known without asking anybody.
+func (w *writer) facts() decide.Facts {
+	f := decide.Facts{Changed: w.changed(), Armed: w.armed, Draft: w.draft, Truncating: w.fresh}
+	if w.stage == nil {
+		return f
+	}
+	f.Poisoned = w.stage.Poisoned() != nil
+	f.Empty = w.baseSz.Load()+w.stage.Size() == 0
+	f.BaseChanged = w.d.headTx() != w.baseVersion.Tx
+	if now, err := w.d.committed(); err == nil && f.Changed {
+		f.BaseFull = now.attr.Size > 0
+	}
+	if rule := w.d.rule.Load(); rule != nil {
+		f.AllowEmpty, f.Lines, f.RefuseConflict = rule.AllowEmpty, rule.Lines, rule.RefuseConflict && !w.lines
+	}
+	return f
+}
+
+// answer finds out one fact.
+func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide.Facts) error {
+	switch q {
+	case decide.Judge:
+		res, err := w.stage.Judge()
+		if err != nil {
+			f.Poisoned = true
+			return nil
+		}
+		f.Verdict, f.Proven = decide.VerdictOf(res.Verdict), res.Proven
+	case decide.Holders:
+		f.Held, f.ByOpener = w.holders(tid)
+	case decide.Fates:
+		if e != decide.Release {
+			w.fate = w.s.who.Fate(tid)
+		}
+		f.Fate = fateOf(w.fate)
+	case decide.Others:
+		f.Other = answerOf(w.s.who.AnyHolder(w.d.ino))
+	default:
+		return fmt.Errorf("unknown question %d: %w", q, syscall.EIO)
+	}
+	return nil
+}
+
+// holders tells whether the flusher or the opener still has a descriptor that
+// can write to the file, and whether they are the same process.
+func (w *writer) holders(tid uint32) (decide.Answer, bool) {
+	flusher, ok := w.s.who.TGID(tid)
+	byOpener := ok && flusher == w.opener.PID
+	held := decide.No
+	for _, pid := range []uint32{flusher, w.opener.PID} {
+		if pid == 0 {
+			held = decide.Unknowable
+			continue
+		}
+		switch answerOf(w.s.who.Holds(pid, w.d.ino, true)) {
+		case decide.Yes:
+			return decide.Yes, byOpener
+		case decide.Unknowable:
+			held = decide.Unknowable
+		}
+	}
+	return held, byOpener
+}
+
+func answerOf(yes, known bool) decide.Answer {
+	switch {
+	case yes:
+		return decide.Yes
+	case known:
+		return decide.No
+	}
+	return decide.Unknowable
+}
+
+func fateOf(f caller.Fate) decide.Fate {
+	switch {
+	case f.State == caller.Alive:
+		return decide.Alive
+	case f.State == caller.Killed:
+		return decide.Killed
+	case f.State == caller.Exited && f.Code == 0:
+		return decide.ExitedClean
+	case f.State == caller.Exited:
+		return decide.ExitedBad
+	}
+	return decide.FateUnknown
+}
+
+// act does what was decided. It tells whether something was committed.
+// The caller holds mu.
+func (w *writer) act(e decide.Event, d decide.Decision, f decide.Facts) (bool, error) {
+	switch d.Action {
+	case decide.Commit:
+		return w.commitNow(e)
+	case decide.SyncCommitted:
+		return false, w.s.store.Sync(w.s.ctx)
+	case decide.Arm:
+		if err := w.stage.Sync(); err != nil {
+			return false, err
+		}
+		w.armed = true
+	case decide.KeepDraft:
+		w.keepDraft(e, f)
+	case decide.Refuse:
+		w.refuse(d.Reason)
+		return false, errInvalid
+	case decide.Conflict:
+		return false, syscall.ESTALE
+	case decide.FailPoisoned:
+		return false, w.stage.Poisoned()
+	case decide.Quarantine:
+		w.quarantine(d.Reason)
+	case decide.Drop:
+		w.detach()
+	}
+	return false, nil
+}
+
+// commitNow makes the stage the newest version. When that fails at the last
+// release there is nobody to tell: the content goes to quarantine.
+func (w *writer) commitNow(e decide.Event) (bool, error) {
+	err := w.commit(noteOf(e))
+	if err != nil && e == decide.Release {
+		w.s.log.Error("content could not be committed at its last close",
+			"path", w.d.name(), "program", w.opener.Program, "pid", w.opener.PID, "error", err)
+		w.quarantine("it could not be committed: " + err.Error())
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// noteOf says why a version was committed when it was not a close.
+func noteOf(e decide.Event) string {
+	switch e {
+	case decide.Fsync:
+		return "fsync"
+	case decide.Ftruncate, decide.TruncatePath:
+		return "truncate"
+	case decide.Unlock:
+		return "unlock"
+	case decide.Idle:
+		return "idle"
+	case decide.Release:
+		return "last release"
+	case decide.Rename:
+		return "rename"
+	}
+	return ""
+}
+
+// keepDraft leaves an emptied version for the next writer.
+func (w *writer) keepDraft(e decide.Event, f decide.Facts) {
+	d := w.d
+	if f.Empty {
+		d.mu.Lock()
+		d.draft = true
+		d.mu.Unlock()
+		d.show()
+	}
+	if e == decide.Release {
+		if !f.Empty {
+			w.quarantine("it was left unfinished")
+			return
+		}
+		w.detach()
+	}
+}
+
+// commit hands the stage over as the newest version of the document's name.
+// The caller holds mu.
+func (w *writer) commit(note string) error {
+	d, s := w.d, w.s
+	d.commit.Lock()
+	defer d.commit.Unlock()
+	s.commits.RLock()
+	defer s.commits.RUnlock()
+	path, named := s.tree.path(d.node)
+	d.mu.Lock()
+	gone, head := d.gone, d.head
+	d.mu.Unlock()
+	rule := d.rule.Load()
+	switch {
+	case gone || !named: // the name was removed: nothing to replace
+		w.detach()
+		return nil
+	case rule == nil:
+		return w.writeThrough()
+	}
+	collided := head.Tx != w.baseVersion.Tx && !w.lines
+	if collided && rule.RefuseConflict {
+		return syscall.ESTALE
+	}
+	attr, err := d.attrForCommit(w.mtime.Load())
+	if err != nil {
+		return err
+	}
+	content := w.stage
+	if w.lines {
+		if content, err = w.joined(rule); err != nil {
+			return err
+		}
+		defer content.Discard()
+	}
+	c := Commit{Path: path, Attr: attr, Base: w.baseVersion.Tx, Who: w.opener, Note: note}
+	if err := d.publish(content, c); err != nil {
+		return err
+	}
+	if collided && head.Tx != 0 {
+		s.counts.collisions.Add(1)
+		s.store.Collided(path, w.baseVersion, head, w.opener)
+	}
+	w.detach()
+	return nil
+}
+
+// publish seals a content and commits it. The caller holds the commit lock.
+func (d *document) publish(content *stage.Stage, c Commit) error {
+	res, err := content.Judge()
+	if err != nil {
+		return err
+	}
+	sealed, err := content.Seal(res)
+	if err != nil {
+		return err
+	}
+	c.Inline, c.Size, c.SHA256 = sealed.Inline, sealed.Size, sealed.SHA256
+	if sealed.File != nil {
+		c.Inline, c.Stage = nil, sealed.File.(Stage)
+	}
+	v, err := d.s.store.Commit(d.s.ctx, c)
+	if err != nil {
+		content.Unseal()
+		return fmt.Errorf("commit %s: %w", c.Path, err)
+	}
+	d.committedNow(v, sealed.Resume)
+	return nil
+}
+
+// committedNow notes a commit.
+func (d *document) committedNow(v Version, resume *stage.Resume) {
+	d.s.counts.commits.Add(1)
+	d.mu.Lock()
+	unpin := d.shown && !d.exists
+	d.head, d.resume, d.exists, d.draft, d.shown = v, resume, true, false, false
+	d.ctime = v.Time
+	if d.ctime.IsZero() {
+		d.ctime = d.s.now()
+	}
+	d.mu.Unlock()
+	if unpin {
+		d.s.tree.unpin(d.node)
+	}
+}
+
+// attrForCommit is the metadata that a commit carries over: of the version
+// it replaces, or of the name that was never committed to.
+func (d *document) attrForCommit(mtime int64) (Attr, error) {
+	attr, err := d.attr()
+	if err != nil {
+		return Attr{}, err
+	}
+	attr.Mtime = d.s.now()
+	if mtime != 0 {
+		attr.Mtime = time.Unix(0, mtime)
+	}
+	return attr, nil
+}
+
+// joined is the newest version with the handle's lines after it.
+func (w *writer) joined(rule *Rule) (*stage.Stage, error) {
+	p, err := w.d.pin()
+	if err != nil {
+		return nil, err
+	}
+	w.base.close()
+	w.base = p
+	w.d.mu.Lock()
+	draft, head, resume := w.d.draft, w.d.head, w.d.resume
+	w.d.mu.Unlock()
+	base := stage.Base{Content: p, Size: p.size()}
+	if p.tx == head.Tx && p.tx != 0 {
+		base.Resume = resume
+	}
+	if draft {
+		base = stage.Base{}
+	}
+	whole := stage.NewOn(w.s.stageOptions(rule), base)
+	if err := w.appendTo(whole, base); err != nil {
+		whole.Discard()
+		return nil, err
+	}
+	return whole, nil
+}
+
+// appendTo adds the handle's lines to a content, on a line of their own.
+func (w *writer) appendTo(whole *stage.Stage, base stage.Base) error {
+	last := make([]byte, 1)
+	if base.Size > 0 {
+		if _, err := readAt(base.Content, last, base.Size-1); err != nil {
+			return err
+		}
+		if last[0] != '\n' {
+			if _, err := whole.Append([]byte{'\n'}); err != nil {
+				return err
+			}
+		}
+	}
+	buf := make([]byte, min(w.stage.Size(), 1<<20))
+	for off := int64(0); off < w.stage.Size(); {
+		n, err := readAt(w.stage, buf, off)
+		if err != nil || n == 0 {
+			return err
+		}
+		if _, err := whole.Append(buf[:n]); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	return nil
+}
+
+// invalidate drops the pages that the kernel filled from an older version.
+// No lock is held.
+func (d *document) invalidate(wait bool) {
+	if !d.filled.Swap(false) {
+		return
+	}
+	notify := func() { _ = d.s.server.InodeNotify(d.node.id, 0, 0) }
+	if wait {
+		notify()
+		return
+	}
+	go notify()
+}

@@ -1,0 +1,331 @@
+package fs
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"intactfs/fs/caller"
+	"intactfs/fs/decide"
+	"intactfs/fs/stage"
+)
+
+// writer is a protected file open for writing. It has a stage of its own from
+// its first read or write on, or from its open if that truncated: what was
+// committed between open and then is seen, so that a read-modify-write under a
+// lock starts from what the lock protects.
+type writer struct {
+	s      *fileSystem
+	d      *document
+	opener Writer
+	// lines says that what is written is added to the newest version,
+	// whatever that is by then: an O_APPEND handle on a file of lines.
+	lines bool
+	// idles says that a whole document is committed when the handle is
+	// quiet: it was not opened to be rewritten from nothing.
+	idles bool
+
+	// mu is held shared to use the stage and exclusively to make, decide on
+	// or end it.
+	mu    sync.RWMutex
+	stage *stage.Stage // nil: none yet
+	base  *pinned      // what the stage starts from; nil: nothing
+	// baseVersion is the newest version when the stage began.
+	baseVersion Version
+	// fresh says that the stage replaces all there was, and nothing was
+	// committed from it: opened with O_TRUNC, or created.
+	fresh bool
+	draft bool // the stage continues an emptied version
+	armed bool // an fsync came while the content was not whole
+	fate  caller.Fate
+	// refused is the number of changes at the last refusal.
+	refused int64
+
+	changes atomic.Int64 // writes and truncations so far
+	// viewed is the stage for those who only want its size.
+	viewed atomic.Pointer[stage.Stage]
+	baseSz atomic.Int64 // what a lines stage is added to, for its size
+	staged atomic.Bool
+	mtime  atomic.Int64 // of the content, ns since 1970; 0: not changed
+
+	idleMu sync.Mutex
+	timer  *time.Timer
+	closed bool
+}
+
+var _ openFile = (*writer)(nil)
+
+// newWriter makes the handle of an open for writing.
+func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fresh bool) *writer {
+	rule := d.rule.Load()
+	w := &writer{s: s, d: d, opener: s.writerOf(in), fresh: fresh}
+	w.lines = rule != nil && rule.Lines && flags&unix.O_APPEND != 0 && !fresh
+	w.idles = flags&unix.O_TRUNC == 0
+	w.refused = -1
+	if fresh {
+		d.mu.Lock()
+		w.baseVersion = d.head
+		d.mu.Unlock()
+		w.attach(stage.New(s.stageOptions(rule)))
+	}
+	d.mu.Lock()
+	d.writers[w] = struct{}{}
+	d.mu.Unlock()
+	return w
+}
+
+// attach makes st the handle's stage. The caller holds mu exclusively, or
+// nobody else has the handle yet.
+func (w *writer) attach(st *stage.Stage) {
+	w.stage = st
+	w.viewed.Store(st)
+	w.staged.Store(true)
+}
+
+// detach ends the stage: the next use begins another.
+func (w *writer) detach() {
+	w.staged.Store(false)
+	w.viewed.Store(nil)
+	if w.stage != nil {
+		w.stage.Discard()
+	}
+	w.base.close()
+	w.stage, w.base = nil, nil
+	w.fresh, w.draft, w.armed = false, false, false
+	w.baseSz.Store(0)
+	w.mtime.Store(0)
+}
+
+func (s *fileSystem) openWriter(d *document, in *fuse.OpenIn, out *fuse.OpenOut) error {
+	d.mu.Lock()
+	gone := d.gone
+	d.mu.Unlock()
+	if gone {
+		return syscall.ESTALE
+	}
+	if in.Mode&fuse.OPEN_KILL_SUIDGID != 0 {
+		if err := s.killDocSuid(d); err != nil {
+			return err
+		}
+	}
+	s.openedWriter(s.newWriter(d, &in.InHeader, in.Flags, in.Flags&unix.O_TRUNC != 0), out)
+	return nil
+}
+
+func (s *fileSystem) openedWriter(w *writer, out *fuse.OpenOut) {
+	s.tree.pin(w.d.node)
+	out.Fh = s.handles.add(w)
+	out.OpenFlags = fuse.FOPEN_DIRECT_IO
+}
+
+func (w *writer) owner() *node { return w.d.node }
+
+// begin makes the stage at the first use of the handle: from the draft if the
+// name was emptied, else from the newest version.
+func (w *writer) begin() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stage != nil {
+		return nil
+	}
+	d := w.d
+	options := w.s.stageOptions(d.rule.Load())
+	d.mu.Lock()
+	draft, head, resume := d.draft, d.head, d.resume
+	d.mu.Unlock()
+	w.baseVersion = head
+	if draft {
+		w.draft = true
+		w.attach(stage.New(options))
+		return nil
+	}
+	p, err := d.pin()
+	if err != nil {
+		return err
+	}
+	w.base = p
+	w.baseVersion.Tx = p.tx
+	if w.lines {
+		w.baseSz.Store(p.size())
+		w.attach(stage.New(options))
+		return nil
+	}
+	base := stage.Base{Content: p, Size: p.size()}
+	if p.tx == head.Tx && p.tx != 0 {
+		base.Resume = resume
+	}
+	w.attach(stage.NewOn(options, base))
+	return nil
+}
+
+// use runs call with the stage, which it begins if there is none.
+func (w *writer) use(call func(*stage.Stage) error) error {
+	for {
+		w.mu.RLock()
+		if w.stage != nil {
+			defer w.mu.RUnlock()
+			return call(w.stage)
+		}
+		w.mu.RUnlock()
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *writer) read(in *fuse.ReadIn, buf []byte) (int, error) {
+	if in.ReadFlags&fuse.READ_LOCKOWNER == 0 {
+		return w.d.readFill(in, buf)
+	}
+	if in.Offset == 0 {
+		w.renew()
+	}
+	n := 0
+	err := w.use(func(st *stage.Stage) error {
+		var err error
+		off := int64(in.Offset)
+		if w.lines && off < w.base.size() {
+			n, err = w.base.ReadAt(buf, off)
+			return err
+		}
+		n, err = readAt(st, buf, off-w.baseSz.Load())
+		return err
+	})
+	return n, err
+}
+
+// renew lets go of a stage that nothing was written to when a newer version
+// is there, for those who read from the start before they write.
+func (w *writer) renew() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stage == nil || w.changed() || w.draft || w.d.headTx() == w.baseVersion.Tx {
+		return
+	}
+	w.detach()
+}
+
+// changed tells whether there is something to commit. The caller holds mu.
+func (w *writer) changed() bool {
+	return w.stage != nil && (w.fresh || w.stage.Changed())
+}
+
+func (w *writer) write(in *fuse.WriteIn, data []byte) (int, error) {
+	err := w.use(func(st *stage.Stage) error {
+		defer w.touch()
+		if w.lines || in.Flags&unix.O_APPEND != 0 {
+			_, err := st.Append(data) // the kernel's offset is another view's end
+			return err
+		}
+		_, err := st.WriteAt(data, int64(in.Offset))
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(data), nil
+}
+
+// touch notes a change.
+func (w *writer) touch() {
+	w.changes.Add(1)
+	w.mtime.Store(w.s.now().UnixNano())
+	w.restartIdle()
+}
+
+func (w *writer) truncate(in *fuse.InHeader, size int64) error {
+	err := w.use(func(st *stage.Stage) error {
+		defer w.touch()
+		return st.Truncate(max(size-w.baseSz.Load(), 0))
+	})
+	if err != nil {
+		return err
+	}
+	return w.event(decide.Ftruncate, in.Pid)
+}
+
+func (w *writer) allocate(mode uint32, off, n int64) error {
+	return w.use(func(st *stage.Stage) error {
+		defer w.touch()
+		return st.Allocate(mode, off, n)
+	})
+}
+
+func (w *writer) seek(off int64, whence int) (int64, error) {
+	size := int64(0)
+	err := w.use(func(st *stage.Stage) error {
+		size = w.baseSz.Load() + st.Size()
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return seekIn(size, off, whence)
+}
+
+func (w *writer) flush(in *fuse.FlushIn) error { return w.event(decide.Flush, in.Pid) }
+func (w *writer) fsync(in *fuse.FsyncIn) error { return w.event(decide.Fsync, in.Pid) }
+
+// release settles what no close could: descriptors that were passed on, the
+// last of several holders, a process that died.
+func (w *writer) release() {
+	w.stopIdle()
+	if err := w.event(decide.Release, 0); err != nil {
+		w.s.log.Error("what a closed file held is lost", "path", w.d.name(), "error", err)
+	}
+	w.mu.Lock()
+	w.detach()
+	w.mu.Unlock()
+	w.d.mu.Lock()
+	delete(w.d.writers, w)
+	w.d.mu.Unlock()
+}
+
+// view puts the stage's size and times over the committed ones.
+func (w *writer) view(out *fuse.Attr) {
+	st := w.viewed.Load()
+	if st == nil {
+		return
+	}
+	size := w.baseSz.Load() + st.Size()
+	out.Size, out.Blocks = uint64(size), uint64(size+511)/512
+	if ns := w.mtime.Load(); ns != 0 {
+		putTime(&out.Mtime, &out.Mtimensec, time.Unix(0, ns))
+		putTime(&out.Ctime, &out.Ctimensec, time.Unix(0, ns))
+	}
+}
+
+// restartIdle waits anew for the handle to be quiet.
+func (w *writer) restartIdle() {
+	if !w.idles {
+		return
+	}
+	w.idleMu.Lock()
+	defer w.idleMu.Unlock()
+	switch {
+	case w.closed:
+	case w.timer == nil:
+		w.timer = time.AfterFunc(w.s.idle, w.idle)
+	default:
+		w.timer.Reset(w.s.idle)
+	}
+}
+
+func (w *writer) idle() {
+	if err := w.event(decide.Idle, 0); err != nil {
+		w.s.log.Warn("a quiet file is not committed", "path", w.d.name(), "error", err)
+	}
+}
+
+func (w *writer) stopIdle() {
+	w.idleMu.Lock()
+	defer w.idleMu.Unlock()
+	w.closed = true
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
