@@ -1,0 +1,307 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// memStore is a Store that keeps what is committed in memory until Settle
+// publishes it into a directory.
+type memStore struct {
+	root string
+
+	mu       sync.Mutex
+	tx       uint64
+	pending  map[string]memVersion
+	commits  []Commit
+	refusals []Refusal
+	removed  []string
+	moved    []string
+	adopted  []string
+	collided []string
+	// fail is what Commit answers, if not nil.
+	fail error
+	// beforeCommit runs in Commit with no lock held.
+	beforeCommit func(Commit)
+}
+
+type memVersion struct {
+	Version
+	content []byte
+}
+
+func newMemStore(root string) *memStore {
+	return &memStore{root: root, pending: map[string]memVersion{}}
+}
+
+func (m *memStore) Pending(path string) (Version, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.pending[path]
+	return v.Version, ok
+}
+
+type memContent struct{ *bytes.Reader }
+
+func (memContent) Close() error { return nil }
+
+func (m *memStore) OpenPending(path string) (Version, Content, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	v, ok := m.pending[path]
+	if !ok {
+		return Version{}, nil, false, nil
+	}
+	return v.Version, memContent{bytes.NewReader(v.content)}, true, nil
+}
+
+func (m *memStore) PendingNames(dir string) []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var names []string
+	for p := range m.pending {
+		if d, name := path.Split(p); strings.TrimSuffix(d, "/") == dir {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// memStage is a Stage in a file that has no name.
+type memStage struct{ *os.File }
+
+func (memStage) StartWriteback(int64, int64) {}
+func (s memStage) Fd() int                   { return int(s.File.Fd()) }
+
+func (m *memStore) NewStage() (Stage, error) {
+	f, err := os.CreateTemp("", "intact-fs-stage-")
+	if err != nil {
+		return nil, err
+	}
+	return memStage{f}, os.Remove(f.Name())
+}
+
+func (m *memStore) Discard(s Stage) { _ = s.Close() }
+
+func contentOfCommit(inline []byte, s Stage, size int64) ([]byte, error) {
+	if s == nil {
+		return bytes.Clone(inline), nil
+	}
+	content := make([]byte, size)
+	if _, err := s.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return content, s.Close()
+}
+
+func (m *memStore) Commit(_ context.Context, c Commit) (Version, error) {
+	m.mu.Lock()
+	before, fail := m.beforeCommit, m.fail
+	m.mu.Unlock()
+	if before != nil {
+		before(c)
+	}
+	if fail != nil {
+		return Version{}, fail
+	}
+	content, err := contentOfCommit(c.Inline, c.Stage, c.Size)
+	if err != nil {
+		return Version{}, err
+	}
+	if int64(len(content)) != c.Size {
+		return Version{}, fmt.Errorf("commit of %d bytes says %d", len(content), c.Size)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tx++
+	v := Version{Tx: m.tx, Size: c.Size, SHA256: c.SHA256, Time: time.Now(), Attr: c.Attr}
+	m.pending[c.Path] = memVersion{v, content}
+	m.commits = append(m.commits, c)
+	return v, nil
+}
+
+func (m *memStore) Refuse(_ context.Context, r Refusal) error {
+	content, err := contentOfCommit(r.Inline, r.Stage, r.Size)
+	if err != nil {
+		return err
+	}
+	r.Inline, r.Stage = content, nil
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refusals = append(m.refusals, r)
+	return nil
+}
+
+func (m *memStore) Sync(context.Context) error { return nil }
+
+func (m *memStore) Settle(_ context.Context, name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for p, v := range maps.Clone(m.pending) {
+		if p != name && name != "" && !strings.HasPrefix(p, name+"/") {
+			continue
+		}
+		if err := m.publish(p, v); err != nil {
+			return err
+		}
+		delete(m.pending, p)
+	}
+	return nil
+}
+
+// publish replaces the backing file as the journal's checkpointer does: by a
+// new inode with the attributes of the version.
+func (m *memStore) publish(p string, v memVersion) error {
+	target := filepath.Join(m.root, p)
+	temp := filepath.Join(m.root, ".intact", "staging", fmt.Sprint(v.Tx))
+	if err := os.WriteFile(temp, v.content, 0600); err != nil {
+		return err
+	}
+	a := v.Attr
+	if err := os.Chown(temp, int(a.UID), int(a.GID)); err != nil {
+		return err
+	}
+	for name, value := range a.Xattrs {
+		if err := unix.Setxattr(temp, name, value, 0); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if err := syscall.Chmod(temp, a.Mode); err != nil {
+		return err
+	}
+	if err := os.Chtimes(temp, a.Atime, a.Mtime); err != nil {
+		return err
+	}
+	return os.Rename(temp, target)
+}
+
+func (m *memStore) Adopt(_ context.Context, path string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.adopted = append(m.adopted, path)
+	return nil
+}
+
+func (m *memStore) Moved(from, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.moved = append(m.moved, from+" "+to)
+	return nil
+}
+
+func (m *memStore) Removed(path string, _ Writer) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.removed = append(m.removed, path)
+	return nil
+}
+
+func (m *memStore) Collided(path string, _, _ Version, _ Writer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.collided = append(m.collided, path)
+}
+
+// committed lists what was committed to a path, oldest first.
+func (m *memStore) committed(path string) []Commit {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []Commit
+	for _, c := range m.commits {
+		if c.Path == path {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (m *memStore) refused() []Refusal {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.refusals)
+}
+
+// testRules protects *.json and *.jsonl.
+type testRules struct{ conflict, empty bool }
+
+func (r testRules) For(p string) *Rule {
+	rule := &Rule{AllowEmpty: r.empty, RefuseConflict: r.conflict}
+	switch path.Ext(p) {
+	case ".json":
+		rule.Format = "json"
+		rule.NewValidator = func() Validator { return &testValidator{} }
+	case ".jsonl":
+		rule.Format, rule.Lines = "jsonl", true
+		rule.NewValidator = func() Validator { return &testValidator{lines: true} }
+	default:
+		return nil
+	}
+	return rule
+}
+
+// testValidator keeps all bytes and asks encoding/json.
+type testValidator struct {
+	lines bool
+	all   []byte
+}
+
+func (v *testValidator) Write(p []byte) { v.all = append(v.all, p...) }
+
+func (v *testValidator) Verdict() Verdict {
+	if len(bytes.TrimSpace(v.all)) == 0 {
+		return Unfinished
+	}
+	if v.lines {
+		for line := range bytes.Lines(v.all) {
+			if !json.Valid(line) {
+				return Invalid
+			}
+		}
+		return Whole
+	}
+	dec := json.NewDecoder(bytes.NewReader(v.all))
+	var doc any
+	err := dec.Decode(&doc)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return Unfinished
+	case err != nil:
+		return Invalid
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return Invalid
+	}
+	return Whole
+}
+
+func (v *testValidator) Fault() *Fault {
+	if v.Verdict() == Whole {
+		return nil
+	}
+	return &Fault{Reason: "not a document", Line: 1, Column: int64(len(v.all)) + 1, Offset: int64(len(v.all))}
+}
+
+func (v *testValidator) Proven() bool {
+	t := bytes.TrimSpace(v.all)
+	return !v.lines && len(t) > 0 && (t[0] == '{' || t[0] == '[')
+}
+
+func (v *testValidator) Clone() Validator {
+	return &testValidator{lines: v.lines, all: bytes.Clone(v.all)}
+}
