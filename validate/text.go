@@ -81,6 +81,15 @@ func (s *scanner) quoted() {
 // place of a fault does not depend on how the document was cut.
 func runes(p []byte, i int) int {
 	for len(p)-i >= utf8.UTFMax && p[i] >= utf8.RuneSelf {
+		x := binary.LittleEndian.Uint32(p[i:])
+		if x&0xc0e0 == 0x80c0 && x&0x1e != 0 {
+			i += 2 // and not overlong
+			continue
+		}
+		if x&0xc0c0f0 == 0x8080e0 && x&0x0f != 0 && x&0x0f != 0x0d {
+			i += 3 // E0 and ED, which bound the next byte, are rare
+			continue
+		}
 		_, n := utf8.DecodeRune(p[i:])
 		if n == 1 {
 			return i
