@@ -39,6 +39,7 @@ type codec struct {
 	// large serializes the deltas of large contents: one takes several
 	// times the content's size in memory.
 	large sync.Mutex
+	spare sync.Pool // of *sizedEncoder, at most one
 
 	mu    sync.Mutex
 	small *lru[digest, *zstd.Encoder]
@@ -104,11 +105,29 @@ func (c *codec) encodeDelta(sum digest, base, content []byte) ([]byte, error) {
 	}
 	c.large.Lock()
 	defer c.large.Unlock()
-	enc, err := dictEncoder(base, len(content), zstd.SpeedBetterCompression)
+	enc, err := c.largeEncoder(base, len(content))
 	if err != nil {
 		return nil, err
 	}
-	return enc.EncodeAll(content, nil), nil
+	defer c.spare.Put(enc)
+	return enc.EncodeAll(content, make([]byte, 0, 64<<10)), nil
+}
+
+// sizedEncoder is an encoder and what can't be changed of it.
+type sizedEncoder struct {
+	*zstd.Encoder
+	window int
+}
+
+// largeEncoder returns one for base and a content of size bytes, if possible
+// the one that was used last: most of what a new one costs is memory.
+func (c *codec) largeEncoder(base []byte, size int) (*sizedEncoder, error) {
+	window := windowFor(base, size)
+	if enc, ok := c.spare.Get().(*sizedEncoder); ok && enc.window == window {
+		return enc, enc.ResetWithOptions(nil, zstd.WithEncoderDictRaw(0, base))
+	}
+	enc, err := dictEncoder(base, size, zstd.SpeedBetterCompression)
+	return &sizedEncoder{enc, window}, err
 }
 
 func (c *codec) smallEncoder(sum digest, base []byte) (*zstd.Encoder, error) {
@@ -133,10 +152,14 @@ func (c *codec) smallEncoder(sum digest, base []byte) (*zstd.Encoder, error) {
 // spans base and content, so that a match reaches all of the base from
 // everywhere in the content.
 func dictEncoder(base []byte, size int, level zstd.EncoderLevel) (*zstd.Encoder, error) {
-	window := max(zstd.MinWindowSize, 1<<bits.Len(uint(len(base)+size)))
 	return zstd.NewWriter(nil,
-		zstd.WithEncoderDictRaw(0, base), zstd.WithEncoderLevel(level), zstd.WithWindowSize(window),
+		zstd.WithEncoderDictRaw(0, base), zstd.WithEncoderLevel(level),
+		zstd.WithWindowSize(windowFor(base, size)),
 		zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
+}
+
+func windowFor(base []byte, size int) int {
+	return max(zstd.MinWindowSize, 1<<bits.Len(uint(len(base)+size)))
 }
 
 // decode undoes a frame of at most largeContent bytes; base is nil for a
