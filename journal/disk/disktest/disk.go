@@ -332,8 +332,7 @@ func (d *Disk) MkdirAll(step disk.Step, name string, perm uint32) error {
 	return nil
 }
 
-// SyncDir implements disk.Disk. A failed one forgets which entries were
-// unsynced, as file systems do: they stay visible and are never written.
+// SyncDir implements disk.Disk. After a failed one the entries stay unsynced.
 func (d *Disk) SyncDir(step disk.Step, name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()

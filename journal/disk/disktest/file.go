@@ -42,7 +42,7 @@ func (f *file) ReadAt(p []byte, off int64) (int, error) {
 }
 
 // WriteAt implements disk.File. A write that meets an injected error or the
-// end of the disk leaves half of it, or what fits.
+// end of the disk leaves half of its sectors, or what fits.
 func (f *file) WriteAt(step disk.Step, p []byte, off int64) (int, error) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
@@ -52,7 +52,7 @@ func (f *file) WriteAt(step disk.Step, p []byte, off int64) (int, error) {
 	case err == ErrCrashed, err == syscall.EBADF:
 		n = 0
 	case err != nil:
-		n /= 2
+		n = n / 2 &^ (sectorSize - 1)
 	}
 	if room := f.room(off + int64(n)); room < off+int64(n) {
 		n, err = int(max(0, room-off)), syscall.ENOSPC

@@ -1,0 +1,202 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"intactfs/journal/disk/disktest"
+)
+
+// before is what the backing directory holds when a workload begins.
+var before = map[string]string{"a.json": "the first a", "dir/b.json": "the first b"}
+
+func freshDisk(opts ...disktest.Option) *disktest.Disk {
+	d := disktest.New()
+	for path, content := range before {
+		d.Put(path, content)
+	}
+	d.Heal(opts...)
+	return d
+}
+
+// workload does everything once: open, small and staged commits, a round of
+// the checkpointer, settling, enough to change segments, close, open again.
+// It goes on after errors, as programs do.
+func workload(d *disktest.Disk, h *memoryHistory, l *ledger) {
+	for session := 0; session < 2; session++ {
+		o := small(h)
+		o.Rand = rand.New(rand.NewSource(int64(session)))
+		j, _, err := Open(d, o)
+		if err != nil {
+			continue
+		}
+		name := func(s string, i int) string { return fmt.Sprintf("%s%d.%d", s, session, i) }
+		_ = l.commit(j, "a.json", text(name("a", 1), 300), false)
+		_ = l.commit(j, "a.json", text(name("a", 2), 700), false)
+		_ = l.commit(j, "dir/b.json", text(name("b", 1), 6000), true)
+		_ = l.commit(j, "dir/new.json", text(name("n", 1), 500), false)
+		_ = j.Checkpoint(background0)
+		for i := range 9 {
+			_ = l.commit(j, "a.json", text(name("aa", i), 1900), false)
+		}
+		_ = l.commit(j, "dir/b.json", text(name("b", 2), 5000), true)
+		_ = j.Settle(background0, "dir")
+		_ = l.commit(j, "dir/b.json", text(name("b", 3), 100), false)
+		_ = l.commit(j, "dir/new.json", text(name("n", 2), 4500), true)
+		if session == 0 {
+			_ = l.commit(j, "c.json", text(name("c", 1), 2), false)
+		}
+		_ = j.Close()
+	}
+}
+
+// variants are the states that a crash may leave.
+func variants(n int, d *disktest.Disk) map[string]*disktest.Disk {
+	return map[string]*disktest.Disk{
+		"synced only": d.AfterCrash(nil, 0),
+		"everything":  d.AfterCrash(nil, 100),
+		"half":        d.AfterCrash(rand.New(rand.NewSource(int64(n))), 50),
+		"most":        d.AfterCrash(rand.New(rand.NewSource(int64(-n))), 85),
+	}
+}
+
+// recoverAndCheck recovers d and checks every promise.
+func recoverAndCheck(t *testing.T, d *disktest.Disk, h *memoryHistory, l *ledger) {
+	t.Helper()
+	l.wantWhole(t, d)
+	h = h.on(d)
+	o := small(h)
+	o.Rand = rand.New(rand.NewSource(99))
+	j := mustOpen(t, d, o)
+	l.wantDurable(t, j, d)
+	if err := j.Checkpoint(background0); err != nil {
+		t.Fatalf("checkpoint: %v", err)
+	}
+	if s := j.Stats(); s.Pending != 0 || s.Stranded != 0 {
+		t.Fatalf("after a checkpoint %d versions are pending, %d stranded", s.Pending, s.Stranded)
+	}
+	l.wantDurable(t, j, d)
+	l.wantKept(t, h)
+	v, err := j.Commit(background0, put("later.json", "later"))
+	if err != nil || v.Tx <= l.maxTx {
+		t.Fatalf("commit after recovery: %v, tx %d after %d", err, v.Tx, l.maxTx)
+	}
+	tree := userTree(d)
+	if err := j.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	tree["later.json"] = "later"
+	wantClean(t, d)
+
+	j = mustOpen(t, d, small(h))
+	if err := j.Close(); err != nil {
+		t.Fatalf("close again: %v", err)
+	}
+	if diff := cmp.Diff(tree, userTree(d)); diff != "" {
+		t.Fatalf("recovering twice changes files:\n%s", diff)
+	}
+}
+
+// wantClean checks that nothing is left in staging, and that Check agrees.
+func wantClean(t *testing.T, d *disktest.Disk) {
+	t.Helper()
+	if left := d.Tree(stagingDir); len(left) > 0 {
+		t.Fatalf("left in staging: %v", sortedKeys(left))
+	}
+	report, err := Check(background0, d)
+	if err != nil || len(report.Damage) > 0 || report.Pending > 0 {
+		t.Fatalf("check: %v, %+v", err, report)
+	}
+}
+
+func TestCrashAtEveryOperation(t *testing.T) {
+	for n := 1; ; n++ {
+		d := freshDisk(disktest.CrashAt(n))
+		h, l := newHistory(d), newLedger(before)
+		workload(d, h, l)
+		if !d.Crashed() {
+			t.Logf("%d operations", n-1)
+			recoverAndCheck(t, d.AfterCrash(nil, 0), h, l)
+			return
+		}
+		for name, after := range variants(n, d) {
+			ok := t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) { recoverAndCheck(t, after, h, l) })
+			if !ok {
+				t.Fatalf("crash instead of operation %d, %s", n, d.Steps()[n-1])
+			}
+		}
+	}
+}
+
+func TestErrorAtEveryOperation(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
+		for _, sticky := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s sticky=%v", errno, sticky), func(t *testing.T) {
+				errorAtEveryOperation(t, errno, sticky)
+			})
+		}
+	}
+}
+
+func errorAtEveryOperation(t *testing.T, errno syscall.Errno, sticky bool) {
+	for n := 1; ; n++ {
+		d := freshDisk(disktest.FailAt(n, errno, sticky))
+		h, l := newHistory(d), newLedger(before)
+		workload(d, h, l)
+		if !d.Failed() {
+			return
+		}
+		step := d.Steps()[n-1]
+		for name, after := range variants(n, d) {
+			if !t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) { recoverAndCheck(t, after, h, l) }) {
+				t.Fatalf("error at operation %d, %s", n, step)
+			}
+		}
+		// No crash at all: the process ends, and the next one starts.
+		d.Heal()
+		if !t.Run(fmt.Sprintf("%d restart", n), func(t *testing.T) { recoverAndCheck(t, d, h, l) }) {
+			t.Fatalf("error at operation %d, %s", n, step)
+		}
+	}
+}
+
+// TestCrashDuringRecovery crashes the workload at every operation, and the
+// recovery that follows at each of its own.
+func TestCrashDuringRecovery(t *testing.T) {
+	for n := 1; ; n += 3 {
+		d := freshDisk(disktest.CrashAt(n))
+		h, l := newHistory(d), newLedger(before)
+		workload(d, h, l)
+		if !d.Crashed() {
+			return
+		}
+		rng := rand.New(rand.NewSource(int64(n)))
+		after := d.AfterCrash(rng, 70)
+		for m := 1; ; m++ {
+			again := after.Clone(disktest.CrashAt(m))
+			h2 := h.on(again)
+			o := small(h2)
+			o.Rand = rand.New(rand.NewSource(int64(m)))
+			if j, _, err := Open(again, o); err == nil {
+				_ = j.Checkpoint(background0)
+				_ = j.Close()
+			} else if errors.Is(err, ErrDamaged) {
+				t.Fatalf("crash at %d, recovery: %v", n, err)
+			}
+			for _, percent := range []int{0, 60} {
+				third := again.AfterCrash(rng, percent)
+				if !t.Run(fmt.Sprintf("%d-%d-%d", n, m, percent), func(t *testing.T) { recoverAndCheck(t, third, h2, l) }) {
+					t.Fatalf("crash at %d (%s), then at %d of recovery", n, d.Steps()[n-1], m)
+				}
+			}
+			if !again.Crashed() {
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package journal
+
+// version is a committed content that is not yet published and forgotten.
+type version struct {
+	Version
+	seg    *segment // that holds the record
+	off    int64    // of the record
+	size   int64    // of the record, with padding
+	stage  string   // disk name, if the content is not in the record
+	inline []byte   // the record's content, if held
+	held   bool
+	// baseSize is where the record's content begins in an appended
+	// version, prior what comes before it: nil with baseSize > 0 means the
+	// backing file as of the time of the first append.
+	baseSize int64
+	prior    *version
+	appended bool
+
+	// attrFailed is set when the attributes of the stage could not be
+	// synced: its inode must never be published. The checkpointer's.
+	attrFailed bool
+}
+
+// versionOverhead is what a pending version costs besides its content, for
+// the bounds on memory and journal.
+const versionOverhead = 512
+
+// weight is what a version counts against MaxPending.
+func (v *version) weight() int64 { return v.Size - v.baseSize + versionOverhead }
+
+// index finds pending versions by path. It is guarded by Journal.mu.
+type index struct {
+	paths map[string][]*version // oldest first, never empty
+	tree  map[string]map[string]int
+	count int
+	bytes int64 // sum of weights
+	held  int64 // bytes of contents in memory
+	// maxHeld bounds held: contents beyond are read back from the segment.
+	maxHeld int64
+}
+
+func newIndex(maxHeld int64) *index {
+	return &index{paths: map[string][]*version{}, tree: map[string]map[string]int{}, maxHeld: maxHeld}
+}
+
+// newest is the last version of path; nil if nothing is pending.
+func (x *index) newest(path string) *version {
+	if vs := x.paths[path]; len(vs) > 0 {
+		return vs[len(vs)-1]
+	}
+	return nil
+}
+
+// add makes v the newest version of its path. inline stays with v if it is
+// the whole content and there is room.
+func (x *index) add(v *version, inline []byte) {
+	if len(x.paths[v.Path]) == 0 {
+		x.enter(v.Path, +1)
+	}
+	x.paths[v.Path] = append(x.paths[v.Path], v)
+	x.count++
+	x.bytes += v.weight()
+	v.seg.pending++
+	if v.stage == "" && int64(len(inline)) == v.Size-v.baseSize && x.held+int64(len(inline)) <= x.maxHeld {
+		v.inline, v.held = inline, true
+		x.held += int64(len(inline))
+	}
+}
+
+// forget drops the versions of path up to tx and returns them.
+func (x *index) forget(path string, tx TxID) []*version {
+	vs := x.paths[path]
+	n := 0
+	for n < len(vs) && vs[n].Tx <= tx {
+		v := vs[n]
+		x.count--
+		x.bytes -= v.weight()
+		v.seg.pending--
+		if v.held {
+			x.held -= int64(len(v.inline))
+		}
+		n++
+	}
+	switch {
+	case n == 0:
+		return nil
+	case n == len(vs):
+		delete(x.paths, path)
+		x.enter(path, -1)
+	default:
+		x.paths[path] = append([]*version(nil), vs[n:]...)
+	}
+	return vs[:n:n]
+}
+
+// enter counts path in every directory above it. tree[dir][name] is how many
+// pending paths are at or below name.
+func (x *index) enter(path string, by int) {
+	for {
+		dir := parentOf(path)
+		name := path
+		if dir != "" {
+			name = path[len(dir)+1:]
+		}
+		children := x.tree[dir]
+		if children == nil {
+			children = map[string]int{}
+			x.tree[dir] = children
+		}
+		if children[name] += by; children[name] == 0 {
+			delete(children, name)
+			if len(children) == 0 {
+				delete(x.tree, dir)
+			}
+		}
+		if dir == "" {
+			return
+		}
+		path = dir
+	}
+}
+
+// names lists the paths directly below dir, as last elements.
+func (x *index) names(dir string) []string {
+	var names []string
+	for name := range x.tree[dir] {
+		if len(x.paths[join(dir, name)]) > 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// below appends all paths at or below path; "" is everything.
+func (x *index) below(path string, out []string) []string {
+	if len(x.paths[path]) > 0 {
+		out = append(out, path)
+	}
+	for name := range x.tree[path] {
+		out = x.below(join(path, name), out)
+	}
+	return out
+}
+
+func join(dir, name string) string {
+	if dir == "" {
+		return name
+	}
+	return dir + "/" + name
+}

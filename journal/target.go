@@ -1,0 +1,262 @@
+package journal
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"intactfs/journal/disk"
+)
+
+// keepAtOnce is how many versions of one path go to the history in one call.
+const keepAtOnce = 64
+
+// publishPath files all versions of a path in the history, and then makes
+// the newest one the backing file.
+func (j *Journal) publishPath(ctx context.Context, w *job) error {
+	info, err := j.d.Stat(w.path)
+	exists := err == nil
+	switch {
+	case exists && !info.Mode.IsRegular():
+		w.stranded = fmt.Errorf("target is not a regular file (%v): %w", info.Mode.Type(), syscall.EINVAL)
+	case errors.Is(err, syscall.ENOENT):
+	case hopeless(err):
+		w.stranded = err
+	case err != nil:
+		return fmt.Errorf("publish %s: %w", w.path, err)
+	}
+	if exists && w.stranded == nil && !j.isOwn(w.path, info) {
+		if err := j.o.Preserver.Adopt(ctx, w.path); err != nil {
+			return fmt.Errorf("adopt %s into history: %w", w.path, err)
+		}
+	}
+	if err := j.preserve(ctx, w); err != nil {
+		return fmt.Errorf("preserve %s: %w", w.path, err)
+	}
+	if w.stranded != nil {
+		return nil
+	}
+	err = j.replace(w.newest(), info, exists)
+	if hopeless(err) {
+		w.stranded = err
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", w.path, err)
+	}
+	return j.remember(w.path)
+}
+
+// hopeless errors don't go away by trying again: what has the name of the
+// target, or of a directory above it, is something else by now.
+func hopeless(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EISDIR, syscall.ENOTDIR, syscall.ELOOP, syscall.EXDEV, syscall.ENAMETOOLONG} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOwn says that the backing file is just what the checkpointer made it: it
+// is in the history.
+func (j *Journal) isOwn(path string, info disk.Info) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.own[path] == seenOf(info)
+}
+
+func (j *Journal) remember(path string) error {
+	info, err := j.d.Stat(path)
+	if err != nil {
+		return fmt.Errorf("publish %s: %w", path, err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.own) >= maxOwn {
+		clear(j.own) // costs a comparison by Adopt for each
+	}
+	j.own[path] = seenOf(info)
+	return nil
+}
+
+// preserve hands the versions to the history, oldest first.
+func (j *Journal) preserve(ctx context.Context, w *job) error {
+	for some := range slices.Chunk(w.versions, keepAtOnce) {
+		if err := j.preserveSome(ctx, w.path, some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *Journal) preserveSome(ctx context.Context, path string, versions []*version) error {
+	kept := make([]Kept, 0, len(versions))
+	var contents []Content
+	defer func() {
+		for _, c := range contents {
+			_ = c.Close() // was only read
+		}
+	}()
+	for _, v := range versions {
+		c, err := j.open(v)
+		if err != nil {
+			return err
+		}
+		contents = append(contents, c)
+		kept = append(kept, Kept{Version: v.Version, Content: c})
+	}
+	return j.o.Preserver.Preserve(ctx, path, kept)
+}
+
+// replace makes v the backing file: a complete, synced file with its
+// attributes takes the name in one step. The directory is not synced here.
+func (j *Journal) replace(v *version, old disk.Info, exists bool) error {
+	if exists && v.stage != "" {
+		info, err := j.d.Stat(v.stage)
+		if err != nil {
+			return err
+		}
+		if info.Ino == old.Ino && info.Dev == old.Dev {
+			return nil // it was replaced before a crash
+		}
+	}
+	temp, err := uniqueName(temporaryPrefix, v.Tx, j.o.Rand)
+	if err != nil {
+		return err
+	}
+	if v.stage != "" && !v.attrFailed {
+		err = j.linkStage(v, temp)
+	} else {
+		err = j.writeTemporary(v, temp)
+	}
+	if err == nil {
+		err = j.rename(temp, v.Path)
+	}
+	if err != nil {
+		if rerr := j.d.Remove("publish:abandon", temp); rerr != nil && !errors.Is(rerr, syscall.ENOENT) {
+			j.o.Log.Warn("temporary file stays until the next start", "file", temp, "error", rerr)
+		}
+	}
+	return err
+}
+
+// linkStage gives the stage itself the attributes and a second name. The
+// first one stays until the mark: a crash in between finds the content.
+func (j *Journal) linkStage(v *version, temp string) error {
+	f, err := j.d.OpenWrite("publish:open-stage", v.stage)
+	if err != nil {
+		return err
+	}
+	err = f.SetAttr("publish:stage-attr", v.Attr)
+	if err == nil {
+		err = f.Sync("publish:stage-sync")
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		// Nothing of this inode is sure any longer but what was synced by
+		// the commit, which a copy will compare with its checksum.
+		v.attrFailed = true
+		return err
+	}
+	err = j.d.Link("publish:link-stage", v.stage, temp)
+	if noLinks(err) {
+		return j.writeTemporary(v, temp)
+	}
+	return err
+}
+
+// noLinks says that the file system has no hard links, or no more for this
+// file.
+func noLinks(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOTSUP, syscall.ENOSYS, syscall.EMLINK} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeTemporary writes the content into a file of its own.
+func (j *Journal) writeTemporary(v *version, temp string) error {
+	c, err := j.open(v)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }() // was only read
+	f, err := j.d.Create("publish:create", temp, 0o600)
+	if err != nil {
+		return err
+	}
+	err = copyContent(f, c, v)
+	if err == nil {
+		err = f.SetAttr("publish:attr", v.Attr)
+	}
+	if err == nil {
+		err = f.Sync("publish:sync")
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// copyContent writes c into f. A content that was in a file is compared with
+// its checksum on the way; one in a record has that of the record.
+func copyContent(f disk.File, c Content, v *version) error {
+	sum := sha256.New()
+	buf := make([]byte, min(max(v.Size, 1), 1<<20))
+	for off := int64(0); off < v.Size; {
+		n, err := c.ReadAt(buf[:min(int64(len(buf)), v.Size-off)], off)
+		if n == 0 && err != nil {
+			return fmt.Errorf("read version %d: %w", v.Tx, err)
+		}
+		if v.stage != "" {
+			sum.Write(buf[:n])
+		}
+		if _, err := f.WriteAt("publish:write", buf[:n], off); err != nil {
+			return err
+		}
+		off += int64(n)
+	}
+	if v.stage != "" && [32]byte(sum.Sum(nil)) != v.SHA256 {
+		return &Damage{Segment: v.stage, Reason: "content changed since it was committed"}
+	}
+	return nil
+}
+
+// rename moves temp over the target. A directory that is gone meanwhile is
+// made again: better a file where nobody looks than one lost.
+func (j *Journal) rename(temp, path string) error {
+	err := j.d.Rename("publish:rename", temp, path)
+	if !errors.Is(err, syscall.ENOENT) {
+		return err
+	}
+	if err := j.makeParents(parentOf(path)); err != nil {
+		return err
+	}
+	j.o.Log.Warn("directory of a pending version was gone and is made again", "path", path)
+	return j.d.Rename("publish:rename", temp, path)
+}
+
+// makeParents makes dir and everything above it durably.
+func (j *Journal) makeParents(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := j.d.MkdirAll("publish:make-dir", dir, 0o755); err != nil {
+		return err
+	}
+	for dir != "" {
+		dir = parentOf(dir)
+		if err := j.d.SyncDir("publish:sync-made", dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
