@@ -99,7 +99,9 @@ func (s *Server) accept() {
 // nothing else; one that talks nonsense is told so and dropped.
 func (s *Server) serve(conn *net.UnixConn) {
 	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(s.ctx, func() { _ = conn.Close() })
+	// A server that closes waits for no next request, but lets an answer
+	// out: the one to stop, for one.
+	stop := context.AfterFunc(s.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	out := &answer{conn: conn}
 	if err := s.allow(conn); err != nil {
@@ -109,7 +111,7 @@ func (s *Server) serve(conn *net.UnixConn) {
 	}
 	in := bufio.NewReaderSize(conn, 4096)
 	for {
-		if err := conn.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil || s.ctx.Err() != nil {
 			return
 		}
 		line, err := readLine(in)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"intactfs/store"
+	"intactfs/validate"
 )
 
 // The bounds of the protocol.
@@ -71,6 +72,10 @@ var (
 	ErrBadArgs = errors.New("bad arguments")
 	// ErrNoDaemon: nobody serves the directory.
 	ErrNoDaemon = errors.New("no daemon serves this directory")
+	// ErrBusy: programs use the mount.
+	ErrBusy = errors.New("mount is in use")
+	// ErrNothing: no part of a content is whole, so that nothing can be mended.
+	ErrNothing = validate.ErrNothing
 )
 
 var codes = []struct {
@@ -78,6 +83,9 @@ var codes = []struct {
 	err  error
 }{
 	{"unknown-op", ErrUnknownOp},
+	{"no-daemon", ErrNoDaemon},
+	{"busy", ErrBusy},
+	{"nothing", ErrNothing},
 	{"bad-args", ErrBadArgs},
 	{"damaged", store.ErrDamaged},
 	{"read-only", store.ErrReadOnly},

@@ -39,6 +39,11 @@ func (p preserver) Preserve(ctx context.Context, path string, versions []journal
 // do.
 func (p preserver) Adopt(ctx context.Context, path string) error {
 	_, err := p.s.adopt(ctx, path, true)
+	if errors.Is(err, backup.ErrDamaged) || errors.Is(err, errCrowded) {
+		// What is damaged stays so; saving must go on.
+		p.s.note(Event{Kind: Unkept, Path: path, Message: err.Error()})
+		return nil
+	}
 	return err
 }
 
@@ -56,9 +61,9 @@ func (s *Store) invalid(path string, content io.ReaderAt, size int64) (bool, err
 	return d == unparsed, err
 }
 
-// openCurrent opens the committed version of path: pending, or the backing
-// file. fs.ErrNotExist if there is none.
-func (s *Store) openCurrent(path string) (fs.Content, error) {
+// OpenCurrent opens the committed version of path: pending, or the backing
+// file. The error wraps io/fs.ErrNotExist if there is none.
+func (s *Store) OpenCurrent(path string) (fs.Content, error) {
 	_, c, ok, err := s.journal.OpenPending(path)
 	if err != nil {
 		return nil, err

@@ -145,6 +145,15 @@ func (s *Store) currentAttr(name string) disk.Attr {
 	return attr
 }
 
+// attrFor is the attributes for a content that has none of its own.
+func (s *Store) attrFor(name string) fs.Attr {
+	attr := fs.Attr(s.currentAttr(name))
+	if attr.Mode == 0 && attr.Mtime.IsZero() {
+		attr.Mode = 0o644
+	}
+	return attr
+}
+
 // Rejected lists what was refused for path, oldest first; "" lists all.
 func (s *Store) Rejected(name string) ([]backup.Rejected, error) {
 	all, err := s.history.Rejected(name)
@@ -227,11 +236,7 @@ func (s *Store) AcceptRejected(ctx context.Context, id string, who fs.Writer) (f
 
 // PutContent commits a content with the attributes that the path has now.
 func (s *Store) PutContent(ctx context.Context, name string, c fs.Content, who fs.Writer, note string) (fs.Version, error) {
-	attr := s.currentAttr(name)
-	if attr.Mode == 0 && attr.Mtime.IsZero() {
-		attr.Mode = 0o644
-	}
-	v, err := s.put(ctx, name, c, fs.Attr(attr), who, note)
+	v, err := s.put(ctx, name, c, s.attrFor(name), who, note)
 	if err != nil {
 		return v, fmt.Errorf("commit %s: %w", name, s.kind(err))
 	}

@@ -135,7 +135,7 @@ func (s *Store) pastKey(path string) (pastKey, bool) {
 // readDialect reads the committed version. An empty one has no past: it is
 // held to the rule.
 func (s *Store) readDialect(path string, r *RuleConfig) (dialect, error) {
-	c, err := s.openCurrent(path)
+	c, err := s.OpenCurrent(path)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return plain, nil
 	}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// app is what commands share: where they read and print, what time it is.
+type app struct {
+	stdin    io.Reader
+	stdout   io.Writer
+	stderr   io.Writer
+	now      func() time.Time
+	zone     *time.Location
+	color    bool // stdout takes colours
+	terminal bool // stderr is a terminal
+
+	asJSON bool // --json
+	began  bool // a command was found and its flags are right
+}
+
+// main runs one command line and returns the exit code.
+func (a *app) main(ctx context.Context, argv []string) int {
+	args := argv[1:]
+	if helper, ok := mountHelperArgs(argv); ok {
+		args = helper
+	}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil && !a.began {
+		err = usageError{err}
+	}
+	if err != nil && ctx.Err() != nil && !errors.As(err, new(settled)) {
+		err = interrupted{err}
+	}
+	return a.report(err)
+}
+
+// root is the command tree.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "intact",
+		Short: "keep the state files of programs whole",
+		Long: `intact mounts a file system over a directory. Programs that save their state
+in place, as most do, then replace it in one step: nobody ever sees a half
+file, what is not valid never replaces what is, and every version is kept.`,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRun:  func(*cobra.Command, []string) { a.began = true },
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.AddGroup(
+		&cobra.Group{ID: "serve", Title: "Serving a directory:"},
+		&cobra.Group{ID: "history", Title: "History:"},
+		&cobra.Group{ID: "care", Title: "Care:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("serve", a.mountCommand(), a.unmountCommand(), a.runCommand(), a.statusCommand())
+	add("history", a.logCommand(), a.showCommand(), a.diffCommand(), a.restoreCommand(),
+		a.exportCommand(), a.pinCommand(), a.pruneCommand())
+	add("care", a.verifyCommand(), a.recoverCommand(), a.rejectedCommand(), a.salvageCommand())
+	root.AddCommand(a.versionCommand())
+	root.Args = cobra.NoArgs
+	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return root
+}
+
+// withJSON gives a command the --json flag.
+func (a *app) withJSON(c *cobra.Command) *cobra.Command {
+	c.Flags().BoolVar(&a.asJSON, "json", false, "print JSON")
+	return c
+}
+
+// printf writes data: what the command was asked for.
+func (a *app) printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(a.stdout, format, args...)
+	return err
+}
+
+// tell writes to the person who typed the command.
+func (a *app) tell(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.stderr, format+"\n", args...)
+}
+
+// printJSON writes v as the only output of a command.
+func (a *app) printJSON(v any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// paint colours a text, where that is wanted.
+func (a *app) paint(code, text string) string {
+	if !a.color {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// The colours.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	faint  = "2"
+	bold   = "1"
+)

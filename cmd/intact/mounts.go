@@ -1,0 +1,162 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+const fsType = "fuse.intact"
+
+// mounted is one mount of intact, as the mount table tells. Nothing here
+// touches the mount itself unless it says so.
+type mounted struct {
+	dir   string // the directory beneath
+	point string
+	id    int // of the mount
+}
+
+// intactMounts lists the mounts of intact, the one on top last.
+func intactMounts() ([]mounted, error) {
+	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
+		return i.FSType != fsType, false
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the mount table: %w", err)
+	}
+	var mounts []mounted
+	for _, i := range infos {
+		mounts = append(mounts, mounted{dir: i.Source, point: i.Mountpoint, id: i.ID})
+	}
+	return mounts, nil
+}
+
+// mountOf is the mount of intact that a path lies in, by its name alone.
+func mountOf(mounts []mounted, path string) (mounted, bool) {
+	var best mounted
+	found := false
+	for _, m := range mounts {
+		if within(m.point, path) && len(m.point) >= len(best.point) {
+			best, found = m, true
+		}
+	}
+	return best, found
+}
+
+// within tells whether path is dir or below it.
+func within(dir, path string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// socket asks the mount where its daemon listens. This touches the mount: a
+// dead one answers ENOTCONN.
+func (m mounted) socket() (string, error) {
+	buf := make([]byte, 4096)
+	n, err := unix.Getxattr(m.point, "user.intact.socket", buf)
+	if err != nil {
+		return "", err
+	}
+	return string(buf[:n]), nil
+}
+
+// dead tells whether nobody serves the mount any more.
+func (m mounted) dead() bool {
+	_, err := m.socket()
+	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
+}
+
+// detach takes a mount away, used or not.
+func (m mounted) detach() error {
+	err := unix.Unmount(m.point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if errors.Is(err, unix.EPERM) {
+		return fusermount("-uz", m.point)
+	}
+	if err != nil {
+		return fmt.Errorf("unmount %s: %w", m.point, err)
+	}
+	return nil
+}
+
+// unmount takes a mount away that nobody uses; an error that wraps EBUSY if
+// somebody does.
+func (m mounted) unmount() error {
+	err := unix.Unmount(m.point, unix.UMOUNT_NOFOLLOW)
+	if errors.Is(err, unix.EPERM) {
+		return fusermount("-u", m.point)
+	}
+	if err != nil {
+		return fmt.Errorf("unmount %s: %w", m.point, err)
+	}
+	return nil
+}
+
+// fusermount does what only root may.
+func fusermount(flag, point string) error {
+	name, err := exec.LookPath("fusermount3")
+	if err != nil {
+		if name, err = exec.LookPath("fusermount"); err != nil {
+			return hint(fmt.Errorf("unmount %s: %w", point, unix.EPERM), "install fuse3, or do it as root")
+		}
+	}
+	out, err := exec.Command(name, flag, "--", point).CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	text := strings.TrimSpace(string(out))
+	if strings.Contains(text, "busy") {
+		err = unix.EBUSY
+	}
+	return fmt.Errorf("%s: %w", text, err)
+}
+
+// clearDead takes away the dead mounts that a crash left on or above path.
+// It tells whether there was one.
+func clearDead(path string) (bool, error) {
+	cleared := false
+	for {
+		mounts, err := intactMounts()
+		if err != nil {
+			return cleared, err
+		}
+		m, ok := mountOf(mounts, path)
+		if !ok || !m.dead() {
+			return cleared, nil
+		}
+		if err := m.detach(); err != nil {
+			return cleared, err
+		}
+		cleared = true
+	}
+}
+
+// absolute is the path a user typed, as the mount table would write it: the
+// links in it are followed as far as it exists, unless it is inside a mount
+// of intact already, which is then left alone.
+func absolute(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if mounts, err := intactMounts(); err == nil {
+		if _, ok := mountOf(mounts, abs); ok {
+			return abs, nil
+		}
+	}
+	rest := ""
+	for dir := abs; ; dir = filepath.Dir(dir) {
+		real, err := filepath.EvalSymlinks(dir)
+		if err == nil {
+			return filepath.Join(real, rest), nil
+		}
+		if dir == "/" || !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
+			return abs, nil
+		}
+		rest = filepath.Join(filepath.Base(dir), rest)
+	}
+}

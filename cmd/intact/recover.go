@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"intactfs/store"
+)
+
+// recovered is what recover prints with --json.
+type recovered struct {
+	Records int   `json:"records"`
+	Pending int   `json:"pending"`
+	Torn    int64 `json:"torn_bytes"`
+	Orphans int   `json:"orphans"`
+}
+
+func (a *app) recoverCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "recover DIR",
+		Short: "replay the journal without mounting",
+		Long: `Recover brings every commit that only the journal has to its file, as the next
+mount would do. DIR must not be mounted. A damaged journal is left as it is.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.recover(c.Context(), args[0])
+		},
+		ValidArgsFunction: completeDirs,
+	}
+	return a.withJSON(c)
+}
+
+func (a *app) recover(ctx context.Context, arg string) error {
+	t, err := locate(arg)
+	if err != nil {
+		return err
+	}
+	if t.path != "" {
+		return usageError{fmt.Errorf("%s is inside %s: name the directory itself", arg, t.dir)}
+	}
+	if t.mount != nil && !t.mount.dead() {
+		return hint(fmt.Errorf("%s is mounted: its daemon has recovered it", t.mount.point), "intact verify checks it")
+	}
+	if t.mount != nil && t.mount.point == t.dir {
+		if err := t.mount.detach(); err != nil {
+			return err
+		}
+		a.tell("cleared a dead mount at %s", t.dir)
+	}
+	dir, err := os.Open(t.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	bar := a.newProgress("recovering")
+	defer bar.end()
+	bar.at(0, 1)
+	s, err := store.Open(dir, store.Options{Purpose: "recover", Now: a.now, Log: a.plainLog()})
+	if err != nil {
+		return hintDamaged(fmt.Errorf("%s: %w", t.dir, err))
+	}
+	r := s.Recovered()
+	err = errors.Join(s.Checkpoint(ctx), s.Close())
+	if err != nil {
+		return err
+	}
+	if a.asJSON {
+		return a.printJSON(recovered{r.Records, r.Pending, r.TornBytes, r.Orphans})
+	}
+	if r.Records == 0 && r.TornBytes == 0 {
+		return a.printf("nothing to recover\n")
+	}
+	return a.printf("recovered %s; every file is up to date\n", count(r.Records, "commit"))
+}
+
+// hintDamaged says what can be done with a damaged journal.
+func hintDamaged(err error) error {
+	if errors.Is(err, store.ErrDamaged) {
+		return hint(err, "nothing was changed; intact mount serves what precedes the damage, read-only")
+	}
+	return err
+}

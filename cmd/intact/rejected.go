@@ -1,0 +1,247 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"intactfs/backup"
+	"intactfs/control"
+	"intactfs/store"
+)
+
+func (a *app) rejectedCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "rejected",
+		Short: "the contents that were refused",
+		Long: `A content that its rule calls invalid never replaces a valid one: it goes to
+quarantine, with who wrote it and where it is wrong. An ID is what rejected
+list prints; the path of a file stands for the latest content refused for it.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.rejectedList(c.Context(), ".")
+		},
+	}
+	a.withJSON(c)
+	c.AddCommand(a.rejectedListCommand(), a.rejectedShowCommand(), a.rejectedDiffCommand(),
+		a.rejectedAcceptCommand(), a.rejectedDropCommand(), a.rejectedSalvageCommand())
+	return c
+}
+
+func (a *app) rejectedListCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:   "list [PATH]",
+		Short: "list what was refused below a directory, or for a file",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.rejectedList(c.Context(), append(args, ".")[0])
+		},
+	})
+}
+
+func (a *app) rejectedList(ctx context.Context, arg string) error {
+	return a.with(ctx, arg, toRead, func(t target, c control.Caller) error {
+		list, err := rejectedBelow(ctx, c, t.path)
+		if err != nil {
+			return err
+		}
+		if a.asJSON {
+			return a.printJSON(list)
+		}
+		if len(list) == 0 {
+			a.tell("nothing was refused")
+			return nil
+		}
+		return a.printRejected(list)
+	})
+}
+
+// rejectedBelow lists the quarantine of a path and of all below it.
+func rejectedBelow(ctx context.Context, c control.Caller, path string) ([]backup.Rejected, error) {
+	var all []backup.Rejected
+	if err := c.Call(ctx, control.OpRejected, control.PathArgs{}, &all, control.Sink{}); err != nil {
+		return nil, err
+	}
+	list := []backup.Rejected{}
+	for _, r := range all {
+		if path == "" || within(path, r.Path) {
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
+func (a *app) printRejected(list []backup.Rejected) error {
+	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "ID\tTIME\tSIZE\tTIMES\tPROGRAM\tREASON")
+	for _, r := range list {
+		reason := r.Reason
+		if r.Line != 0 {
+			reason = fmt.Sprintf("line %d, column %d: %s", r.Line, r.Column, r.Reason)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s[%d]\t%s\n", r.ID, a.timeText(r.Last), size(r.Size), r.Count, r.Program, r.PID, reason)
+	}
+	return w.Flush()
+}
+
+// refusal opens the session that a refused content belongs to and calls f
+// with its ID there. The argument is a path, a path@digits, or digits alone
+// for the directory that one is in.
+func (a *app) refusal(ctx context.Context, arg string, what intent, f func(id string, c control.Caller) error) error {
+	file, digits := arg, ""
+	if i := strings.LastIndex(arg, "@"); i > 0 && isHex(arg[i+1:]) {
+		file, digits = arg[:i], arg[i:]
+	}
+	t, err := locate(file)
+	if digits == "" && isHex(arg) && (errors.Is(err, iofs.ErrNotExist) || err == nil) {
+		if here, hereErr := locate("."); hereErr == nil && (err != nil || t.dir == here.dir) {
+			return a.refusalIn(ctx, here, arg, what, f)
+		}
+	}
+	// An ID as the list prints it is relative to the directory, wherever the
+	// user is.
+	if !filepath.IsAbs(file) && (err != nil || t.path != file) {
+		if here, hereErr := locate("."); hereErr == nil {
+			if found := a.refusalIn(ctx, here, file+digits, what, f); !isNotRejected(found) {
+				return found
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return a.refusalIn(ctx, t, t.path+digits, what, f)
+}
+
+func (a *app) refusalIn(ctx context.Context, t target, id string, what intent, f func(id string, c control.Caller) error) error {
+	c, err := a.session(ctx, t, what, "rejected")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(id, c), c.Close())
+}
+
+func isHex(s string) bool {
+	return len(s) >= 4 && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+func (a *app) rejectedShowCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:   "show ID",
+		Short: "print a refused content; with --json, why it was refused",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx := c.Context()
+			return a.refusal(ctx, args[0], toRead, func(id string, c control.Caller) error {
+				w := a.stdout
+				if a.asJSON {
+					w = io.Discard
+				}
+				r, err := showRejected(ctx, c, id, w)
+				if err == nil && a.asJSON {
+					err = a.printJSON(r)
+				}
+				return err
+			})
+		},
+		ValidArgsFunction: a.completeRejected,
+	})
+}
+
+func showRejected(ctx context.Context, c control.Caller, id string, w io.Writer) (backup.Rejected, error) {
+	var r backup.Rejected
+	err := c.Call(ctx, control.OpRejShow, control.RejectedArgs{ID: id}, &r, toWriter(w))
+	return r, err
+}
+
+func (a *app) rejectedDiffCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:   "diff ID",
+		Short: "compare a refused content with the present version",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx := c.Context()
+			return a.refusal(ctx, args[0], toRead, func(id string, c control.Caller) error {
+				var refused, current bytes.Buffer
+				r, err := showRejected(ctx, c, id, &refused)
+				if err != nil {
+					return err
+				}
+				err = c.Call(ctx, control.OpCurrent, control.PathArgs{Path: r.Path}, nil, toWriter(&current))
+				if err != nil {
+					return err
+				}
+				return a.printDiff(r.Path, "present", current.Bytes(), "refused", refused.Bytes())
+			})
+		},
+		ValidArgsFunction: a.completeRejected,
+	})
+}
+
+func (a *app) rejectedAcceptCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:   "accept ID",
+		Short: "commit a refused content after all",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx := c.Context()
+			return a.refusal(ctx, args[0], toWrite, func(id string, c control.Caller) error {
+				var made control.Committed
+				err := c.Call(ctx, control.OpRejAccept, control.RejectedArgs{ID: id, Who: me()}, &made, control.Sink{})
+				if err != nil {
+					return err
+				}
+				if a.asJSON {
+					return a.printJSON(made)
+				}
+				return a.printf("%s: accepted, now version %s\n", made.Path, made.Version)
+			})
+		},
+		ValidArgsFunction: a.completeRejected,
+	})
+}
+
+func (a *app) rejectedDropCommand() *cobra.Command {
+	return a.withJSON(&cobra.Command{
+		Use:   "drop ID...",
+		Short: "remove refused contents for good",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			ctx := c.Context()
+			dropped := []backup.Rejected{}
+			for _, arg := range args {
+				err := a.refusal(ctx, arg, toWrite, func(id string, c control.Caller) error {
+					var r backup.Rejected
+					err := c.Call(ctx, control.OpRejDrop, control.RejectedArgs{ID: id}, &r, control.Sink{})
+					if err == nil {
+						dropped = append(dropped, r)
+					}
+					return err
+				})
+				if err != nil {
+					return err
+				}
+			}
+			if a.asJSON {
+				return a.printJSON(dropped)
+			}
+			for _, r := range dropped {
+				if err := a.printf("%s: dropped\n", r.ID); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		ValidArgsFunction: a.completeRejected,
+	})
+}
+
+func isNotRejected(err error) bool { return errors.Is(err, store.ErrNotRejected) }

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"intactfs/control"
+	"intactfs/fs"
+	"intactfs/store"
+)
+
+// target is a path that the user named, and the directory it belongs to.
+type target struct {
+	dir   string   // the directory that intact looks after, absolute
+	path  string   // below it; "" is the directory itself
+	mount *mounted // the mount it was seen through; nil if it was not
+}
+
+// locate finds the directory that a path belongs to: through the mount it
+// lies in, or as the nearest directory above with .intact in it.
+func locate(arg string) (target, error) {
+	abs, err := absolute(arg)
+	if err != nil {
+		return target{}, err
+	}
+	mounts, err := intactMounts()
+	if err != nil {
+		return target{}, err
+	}
+	if m, ok := mountOf(mounts, abs); ok {
+		rel, err := below(m.point, abs)
+		return target{dir: m.dir, path: rel, mount: &m}, err
+	}
+	for dir := abs; ; dir = filepath.Dir(dir) {
+		if st, err := os.Lstat(filepath.Join(dir, store.Dir)); err == nil && st.IsDir() {
+			rel, err := below(dir, abs)
+			return target{dir: dir, path: rel}, err
+		}
+		if dir == "/" {
+			break
+		}
+	}
+	if _, err := os.Lstat(abs); err != nil {
+		return target{}, err
+	}
+	return target{}, fmt.Errorf("%s: %w", arg, store.ErrUninitialized)
+}
+
+func below(dir, path string) (string, error) {
+	rel, err := filepath.Rel(dir, path)
+	if rel == "." {
+		rel = ""
+	}
+	return filepath.ToSlash(rel), err
+}
+
+// intent is what a session is for.
+type intent int
+
+const (
+	toRead intent = iota
+	toWrite
+)
+
+// patience is how long a daemon may be silent within a call.
+const patience = 2 * time.Minute
+
+// session reaches the daemon of the target, or opens the directory itself.
+func (a *app) session(ctx context.Context, t target, what intent, purpose string) (control.Caller, error) {
+	if t.mount != nil {
+		socket, err := t.mount.socket()
+		if t.mount.dead() {
+			if t.mount.point == t.dir {
+				return nil, hint(fmt.Errorf("%s is a dead mount that a crash left", t.mount.point),
+					"clear it with: intact unmount %s", t.mount.point)
+			}
+			return a.openHere(ctx, t, what, purpose)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("ask the mount %s for its daemon: %w", t.mount.point, err)
+		}
+		return control.Dial(ctx, socket, patience)
+	}
+	return a.openHere(ctx, t, what, purpose)
+}
+
+// openHere talks to a daemon that serves the directory on another mount
+// point, or takes the lock and does without.
+func (a *app) openHere(ctx context.Context, t target, what intent, purpose string) (control.Caller, error) {
+	dir, err := os.Open(t.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	if c, err := dialDir(ctx, dir); err == nil || !errors.Is(err, control.ErrNoDaemon) {
+		return c, err
+	}
+	s, err := store.Open(dir, store.Options{
+		Purpose: purpose, ReadOnly: what == toRead, Now: a.now, Log: a.plainLog(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.dir, err)
+	}
+	v := control.Service{Store: s, Dir: t.dir, Version: version()}
+	return control.NewLocal(v.Handlers(), s.Close), nil
+}
+
+// dialDir looks for the daemon of an open directory: one of this user's, or
+// root's.
+func dialDir(ctx context.Context, dir *os.File) (control.Caller, error) {
+	own := control.RuntimeOfProcess()
+	for _, r := range []control.Runtime{own, {UID: 0}} {
+		socket, err := r.Socket(dir)
+		if err != nil {
+			return nil, err
+		}
+		c, err := control.Dial(ctx, socket, patience)
+		if err == nil || !errors.Is(err, control.ErrNoDaemon) {
+			return c, err
+		}
+	}
+	return nil, control.ErrNoDaemon
+}
+
+// with runs f on the session of a path and closes it.
+func (a *app) with(ctx context.Context, arg string, what intent, f func(target, control.Caller) error) error {
+	t, err := locate(arg)
+	if err != nil {
+		return err
+	}
+	c, err := a.session(ctx, t, what, "intact command")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(t, c), c.Close())
+}
+
+// me is who a command's commits are from.
+func me() fs.Writer {
+	return fs.Writer{PID: uint32(os.Getpid()), UID: uint32(os.Getuid()), Program: "intact"}
+}
+
+// versions is the log of a target, oldest first.
+func versions(ctx context.Context, c control.Caller, path string) ([]store.Entry, error) {
+	var log []store.Entry
+	err := c.Call(ctx, control.OpLog, control.PathArgs{Path: path}, &log, control.Sink{})
+	return log, err
+}

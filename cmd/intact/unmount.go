@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"intactfs/control"
+)
+
+// endPatience is how long a daemon may take to write what is pending.
+const endPatience = 2 * time.Minute
+
+func (a *app) unmountCommand() *cobra.Command {
+	var force bool
+	c := &cobra.Command{
+		Use:     "unmount PATH",
+		Aliases: []string{"umount"},
+		Short:   "bring everything to its place, and unmount",
+		Long: `Unmount publishes what is pending and takes the mount away. PATH is the mount
+point or the directory. It fails while programs use the mount, and names them.
+A dead mount that a crash left is cleared.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			m, err := findMount(args[0])
+			if err != nil {
+				return err
+			}
+			if m.dead() {
+				a.tell("cleared a dead mount at %s", m.point)
+				return m.detach()
+			}
+			return a.unmount(c.Context(), m, force)
+		},
+		ValidArgsFunction: completeMounts,
+	}
+	c.Flags().BoolVar(&force, "force", false, "take the mount away from programs that use it")
+	return c
+}
+
+// findMount is the mount at a path, or that of the directory at a path.
+func findMount(arg string) (mounted, error) {
+	abs, err := absolute(arg)
+	if err != nil {
+		return mounted{}, err
+	}
+	mounts, err := intactMounts()
+	if err != nil {
+		return mounted{}, err
+	}
+	if m, ok := mountOf(mounts, abs); ok && m.point == abs {
+		return m, nil
+	}
+	for _, m := range mounts {
+		if m.dir == abs {
+			return m, nil
+		}
+	}
+	return mounted{}, hint(fmt.Errorf("%s is not mounted with intact", abs), "intact status lists what is")
+}
+
+// unmount asks the daemon, and waits for its end.
+func (a *app) unmount(ctx context.Context, m mounted, force bool) error {
+	err := a.askToStop(ctx, m)
+	switch {
+	case errors.Is(err, control.ErrNoDaemon):
+		err = m.unmount() // the socket was removed, the daemon lives
+	case errors.Is(err, control.ErrBusy) && force:
+		err = m.detach()
+	}
+	if errors.Is(err, control.ErrBusy) || errors.Is(err, unix.EBUSY) {
+		err = fmt.Errorf("%s is in use", m.point)
+		if who := holders(m); len(who) > 0 {
+			return hint(err, "%s", describe(who))
+		}
+		return hint(err, "end the programs that use it, or use --force")
+	}
+	if err != nil {
+		return err
+	}
+	return waitLock(ctx, m.dir, endPatience)
+}
+
+func (a *app) askToStop(ctx context.Context, m mounted) error {
+	socket, err := m.socket()
+	if err != nil {
+		return fmt.Errorf("ask the mount %s for its daemon: %w", m.point, err)
+	}
+	c, err := control.Dial(ctx, socket, patience)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.Call(ctx, control.OpCheckpoint, nil, nil, control.Sink{}); err != nil {
+		a.tell("warning: what is pending stays in the journal: %v", err)
+	}
+	return c.Call(ctx, control.OpStop, nil, nil, control.Sink{})
+}
+
+// completeMounts completes mount points.
+func completeMounts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	mounts, err := intactMounts()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var points []string
+	for _, m := range mounts {
+		points = append(points, m.point)
+	}
+	return points, cobra.ShellCompDirectiveNoFileComp
+}
