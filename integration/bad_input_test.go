@@ -196,12 +196,12 @@ func TestGarbageInConfig(t *testing.T) {
 	mustWrite(t, m.Backing("state.json"), old)
 	mustWrite(t, m.Backing(".intact/config.toml"), "durability = \"full\"\n]] garbage [[\n")
 	r := harness.Run(t, m.Args()...)
-	wantRefused(t, r, exitUsage, "error: ", "config.toml", "2")
+	wantRefused(t, r, exitMountRefused, "error: ", "config.toml", "2")
 	wantContent(t, m.Backing("state.json"), old)
 
 	mustWrite(t, m.Backing(".intact/config.toml"), "durability = \"sometimes\"\n")
 	r = harness.Run(t, m.Args()...)
-	wantRefused(t, r, exitUsage, "error: ", "config.toml", "sometimes")
+	wantRefused(t, r, exitMountRefused, "error: ", "config.toml", "sometimes")
 	wantContent(t, m.Backing("state.json"), old)
 }
 

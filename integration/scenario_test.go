@@ -213,8 +213,8 @@ func TestHeldHandle(t *testing.T) {
 	wantContent(t, path, saves[2])
 	for _, want := range saves {
 		found := false
-		for _, content := range history(t, m, path) {
-			found = found || content == want
+		for _, v := range m.Versions(path) {
+			found = found || v.Holds(want)
 		}
 		if !found {
 			t.Errorf("no version holds %.40q", want)

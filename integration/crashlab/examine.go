@@ -162,7 +162,7 @@ func (x exam) checkHistory(ctx context.Context, data string) error {
 		}
 		for _, n := range want {
 			if !slices.Contains(got, n) {
-				errs = append(errs, fmt.Errorf("%s: version %d is not in history: %w", name, n, ledger.ErrLost))
+				errs = append(errs, fmt.Errorf("%s: version %d is not in history, which has %v: %w", name, n, got, ledger.ErrLost))
 			}
 		}
 	}

@@ -1,0 +1,70 @@
+package planted
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"intactfs/integration/crashlab"
+	"intactfs/integration/crashlab/volume"
+)
+
+func openLab(t *testing.T) *crashlab.Lab {
+	t.Helper()
+	lab, err := crashlab.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := lab.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return lab
+}
+
+func limited(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func strict(t *testing.T) volume.Type {
+	t.Helper()
+	kind, err := volume.Find("ext4-strict")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kind
+}
+
+// TestNoBug: what the bugs are planted in is sound, so that a catch is the
+// bug's.
+func TestNoBug(t *testing.T) {
+	catch, err := Hunt(limited(t), openLab(t), strict(t), Bug{}, 0, 2, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d states, %d nested", catch.Tally.States, catch.Tally.Nested)
+	if catch.Violation != nil {
+		t.Error(catch.Violation)
+	}
+}
+
+func TestEveryBugIsCaught(t *testing.T) {
+	lab := openLab(t)
+	for _, bug := range Bugs {
+		t.Run(bug.Name, func(t *testing.T) {
+			catch, err := Hunt(limited(t), lab, strict(t), bug, 0, 10, 500)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("run %d, state %d", catch.Runs, catch.Tally.States+catch.Tally.Nested)
+			if catch.Violation == nil {
+				t.Fatalf("not caught: %s", bug.Means)
+			}
+			t.Log(catch.Violation)
+		})
+	}
+}
