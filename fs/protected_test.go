@@ -1,0 +1,464 @@
+package fs
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// step is one thing a client does and what it is answered. A want that begins
+// with "~" is polled for.
+type step struct {
+	who  string // name of the client; each is a process of its own
+	do   []string
+	want string
+}
+
+func do(who, want string, words ...string) step { return step{who, words, want} }
+
+// run plays steps on a fresh mount, over files that are there before.
+func run(t *testing.T, m *mounted, steps []step) {
+	t.Helper()
+	clients := map[string]*client{}
+	for _, s := range steps {
+		c := clients[s.who]
+		if c == nil {
+			c = m.client(t)
+			clients[s.who] = c
+		}
+		switch {
+		case s.do[0] == "KILL":
+			c.kill()
+			delete(clients, s.who)
+		case len(s.want) > 0 && s.want[0] == '~':
+			c.eventually(s.want[1:], s.do...)
+		default:
+			c.want(s.want, s.do...)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	for _, c := range clients {
+		c.end()
+	}
+}
+
+// seed puts a file beneath before anybody looks.
+func (m *mounted) seed(t *testing.T, name, content string) {
+	t.Helper()
+	p := filepath.Join(m.back, name)
+	if err := os.MkdirAll(filepath.Dir(p), 0755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p, []byte(content), 0644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	oldDoc = `{"old":1}`
+	newDoc = `{"new":22}`
+)
+
+// TestProtected plays the table of what happens to each operation on a
+// protected file. Before each case f.json holds oldDoc, and t.tmp newDoc.
+func TestProtected(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		steps []step
+		// commits to f.json and refusals there must be in the end, once
+		// everything is closed; -1: any.
+		commits, refusals int
+	}{
+		{"truncating open stages from empty", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "10", "write", "f", newDoc),
+			do("r", oldDoc, "cat", "f.json"),
+			do("r", "9", "size", "f.json"),
+			do("w", "10", "fsize", "f"),
+			do("w", "10", "size", "f.json"),
+			do("w", "ok", "close", "f"),
+			do("r", newDoc, "cat", "f.json"),
+			do("r", "10", "size", "f.json"),
+		}, 1, 0},
+		{"a reader keeps its version", []step{
+			do("r", "ok", "open", "f", "f.json", "r"),
+			do("r", `{"o`, "pread", "f", "0", "3"),
+			do("w", "ok", "save", "f.json", newDoc),
+			do("r", `ld":1}`, "pread", "f", "3", "100"),
+			do("r", newDoc, "pread", "f", "0", "100"),
+			do("r", `ew":22}`, "pread", "f", "3", "100"),
+		}, 1, 0},
+		{"a new name is there when it is complete", []step{
+			do("r", "ENOENT", "size", "n.json"),
+			do("w", "ok", "open", "f", "n.json", "w"),
+			do("w", "0", "size", "n.json"),
+			do("r", "ENOENT", "size", "n.json"),
+			do("w", "3", "write", "f", `{"a`),
+			do("r", "ENOENT", "cat", "n.json"),
+			do("r", "f.json t.tmp", "ls", "."),
+			do("w", "4", "write", "f", `":1}`),
+			do("w", "ok", "close", "f"),
+			do("r", `{"a":1}`, "cat", "n.json"),
+			do("r", "f.json n.json t.tmp", "ls", "."),
+		}, 0, 0},
+		{"a new name that is refused is not there", []step{
+			do("w", "ok", "open", "f", "n.json", "w"),
+			do("w", "4", "write", "f", `{"a"`),
+			do("w", "EBADMSG", "close", "f"),
+			do("r", "ENOENT", "size", "n.json"),
+			do("w", "~ENOENT", "size", "n.json"),
+		}, 0, 1},
+		{"exclusive creation sees what others begun", []step{
+			do("w", "ok", "open", "f", "n.json", "w"),
+			do("r", "EEXIST", "open", "f", "n.json", "x"),
+			do("r", "EEXIST", "open", "f", "f.json", "x"),
+			do("w", "2", "write", "f", `{}`),
+			do("w", "ok", "close", "f"),
+		}, 0, 0},
+		{"invalid content is refused at close", []step{
+			do("w", "EBADMSG", "save", "f.json", `{"torn":`),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, 1},
+		{"written in any order", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "5", "pwrite", "f", "5", `":22}`),
+			do("w", "5", "pwrite", "f", "0", `{"new`),
+			do("w", "ok", "close", "f"),
+			do("r", newDoc, "cat", "f.json"),
+		}, 1, 0},
+		{"in place, longer", []step{
+			do("w", "ok", "open", "f", "f.json", "r+"),
+			do("w", oldDoc, "read", "f"),
+			do("w", "10", "pwrite", "f", "0", newDoc),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", newDoc, "pread", "f", "0", "99"),
+			do("w", "ok", "close", "f"),
+			do("r", newDoc, "cat", "f.json"),
+		}, 1, 0},
+		{"in place, shorter, with ftruncate", []step{
+			do("w", "ok", "open", "f", "f.json", "r+"),
+			do("w", "2", "pwrite", "f", "0", `{}`),
+			do("w", "ok", "ftruncate", "f", "2"),
+			do("w", "2", "fsize", "f"),
+			do("w", "ok", "close", "f"),
+			do("r", `{}`, "cat", "f.json"),
+		}, -1, 0},
+		{"in place: the base is what is there at the first use", []step{
+			do("a", "ok", "open", "f", "f.json", "r+"),
+			do("b", "ok", "save", "f.json", `{"seen":1}`),
+			do("a", `{"seen":1}`, "read", "f"),
+			do("a", "ok", "close", "f"),
+			do("b", `{"seen":1}`, "cat", "f.json"),
+		}, 1, 0},
+		{"a handle that never wrote replaces nothing", []step{
+			do("a", "ok", "open", "f", "f.json", "r+"),
+			do("a", oldDoc, "read", "f"),
+			do("b", "ok", "save", "f.json", newDoc),
+			do("a", "ok", "close", "f"),
+			do("b", newDoc, "cat", "f.json"),
+		}, 1, 0},
+		{"appending to a document", []step{
+			do("w", "ok", "open", "f", "f.json", "a"),
+			do("w", "1", "write", "f", "\n"),
+			do("w", "ok", "close", "f"),
+			do("r", oldDoc + "\n", "cat", "f.json"),
+		}, 1, 0},
+		{"emptied, closed, filled later", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "ok", "close", "f"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "ok", "open", "f", "f.json", "a"),
+			do("w", "10", "write", "f", newDoc),
+			do("w", "ok", "close", "f"),
+			do("r", newDoc, "cat", "f.json"),
+		}, 1, 0},
+		{"truncated by path to nothing, filled later", []step{
+			do("w", "ok", "truncate", "f.json", "0"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "ok", "open", "f", "f.json", "r+"),
+			do("w", "2", "write", "f", `[]`),
+			do("w", "ok", "close", "f"),
+			do("r", `[]`, "cat", "f.json"),
+		}, 1, 0},
+		{"truncated by path to garbage", []step{
+			do("w", "EBADMSG", "truncate", "f.json", "3"),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, 1},
+		{"made empty, found by others, filled later", []step{
+			do("w", "ok", "open", "f", "n.json", "x"),
+			do("w", "ok", "close", "f"),
+			do("r", "0", "size", "n.json"),
+			do("r", "ok", "chmod", "n.json", "0600"),
+			do("w", "ok", "open", "f", "n.json", "r+"),
+			do("w", "2", "write", "f", `{}`),
+			do("w", "ok", "close", "f"),
+			do("r", "{}", "cat", "n.json"),
+			do("r", "100600", "mode", "n.json"),
+		}, 0, 0},
+		{"fsync commits what is whole", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "10", "write", "f", newDoc),
+			do("w", "ok", "fsync", "f"),
+			do("r", newDoc, "cat", "f.json"),
+			do("w", "ok", "close", "f"),
+			do("r", newDoc, "cat", "f.json"),
+		}, 1, 0},
+		{"fsync of what is not whole arms the truncation", []step{
+			do("w", "ok", "open", "f", "f.json", "r+"),
+			do("w", "2", "pwrite", "f", "0", `{}`),
+			do("w", "ok", "fsync", "f"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "ok", "ftruncate", "f", "2"),
+			do("r", `{}`, "cat", "f.json"),
+			do("w", "ok", "close", "f"),
+		}, 1, 0},
+		{"a quiet handle that stays open commits", []step{
+			do("w", "ok", "open", "f", "f.json", "r+"),
+			do("w", "10", "pwrite", "f", "0", newDoc),
+			do("r", "~" + newDoc, "cat", "f.json"),
+			do("w", "12", "pwrite", "f", "0", `{"again":22}`),
+			do("r", `~{"again":22}`, "cat", "f.json"),
+			do("w", "ok", "close", "f"),
+		}, 2, 0},
+		{"a duplicated descriptor is not a close", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "3", "write", "f", `{"a`),
+			do("w", "ok", "dup", "f", "g"),
+			do("w", "ok", "close", "f"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "4", "write", "g", `":1}`),
+			do("w", "ok", "close", "g"),
+			do("r", `{"a":1}`, "cat", "f.json"),
+		}, 1, 0},
+		{"a killed writer leaves the old version", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "3", "write", "f", `{"a`),
+			do("w", "", "KILL"),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, -1},
+		{"a killed writer of a bare number leaves the old version", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "2", "write", "f", `12`),
+			do("w", "", "KILL"),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, -1},
+		{"two writers: the last close wins", []step{
+			do("a", "ok", "open", "f", "f.json", "w"),
+			do("b", "ok", "open", "f", "f.json", "w"),
+			do("a", "5", "write", "f", `["a"]`),
+			do("b", "5", "write", "f", `["b"]`),
+			do("b", "ok", "close", "f"),
+			do("r", `["b"]`, "cat", "f.json"),
+			do("a", "ok", "close", "f"),
+			do("r", `["a"]`, "cat", "f.json"),
+		}, 2, 0},
+		{"inode numbers and names survive commits", []step{
+			do("w", "ok", "open", "f", "f.json", "r"),
+			do("w", "1048576", "blksize", "f.json"),
+			do("r", "ok", "save", "f.json", newDoc),
+			do("w", "1", "nlink", "f.json"),
+		}, 1, 0},
+		{"metadata set before close survives", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "10", "write", "f", newDoc),
+			do("w", "ok", "fchmod", "f", "0600"),
+			do("w", "ok", "utime", "f.json", "1000000000"),
+			do("w", "ok", "setxattr", "f.json", "user.tag", "x"),
+			do("w", "ok", "close", "f"),
+			do("r", "100600", "mode", "f.json"),
+			do("r", "1000000000", "mtime", "f.json"),
+			do("r", "x", "getxattr", "f.json", "user.tag"),
+			do("r", "user.tag ", "listxattr", "f.json"),
+			do("r", "ENODATA", "getxattr", "f.json", "user.intact.ino"),
+			do("r", "EPERM", "setxattr", "f.json", "user.intact.ino", "1"),
+		}, 1, 0},
+		{"metadata set after close, while only the journal has the version", []step{
+			do("w", "ok", "save", "n.json", newDoc),
+			do("w", "ok", "chmod", "n.json", "0640"),
+			do("w", "ok", "chown", "n.json", "12", "13"),
+			do("w", "ok", "save", "n.json", oldDoc),
+			do("r", "100640", "mode", "n.json"),
+			do("r", oldDoc, "cat", "n.json"),
+		}, 0, 0},
+		{"rename of a good file onto the name", []step{
+			do("r", "ok", "open", "f", "f.json", "r"),
+			do("w", "ok", "rename", "t.tmp", "f.json"),
+			do("w", newDoc, "cat", "f.json"),
+			do("r", newDoc, "cat", "f.json"),
+			do("r", oldDoc, "read", "f"),
+			do("w", "ENOENT", "size", "t.tmp"),
+			do("w", "ok", "save", "f.json", `[]`),
+			do("w", "[]", "cat", "f.json"),
+		}, 2, 0},
+		{"rename of a bad file onto the name", []step{
+			do("w", "ok", "save", "bad.tmp", `{"torn":`),
+			do("w", "EBADMSG", "rename", "bad.tmp", "f.json"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("r", `{"torn":`, "cat", "bad.tmp"),
+		}, 0, 1},
+		{"rename of an empty file onto the name", []step{
+			do("w", "ok", "save", "e.tmp", ``),
+			do("w", "EBADMSG", "rename", "e.tmp", "f.json"),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, -1},
+		{"rename onto a new name", []step{
+			do("w", "ok", "rename", "t.tmp", "n.json"),
+			do("r", newDoc, "cat", "n.json"),
+			do("r", "f.json n.json", "ls", "."),
+		}, 0, 0},
+		{"rename while the file is still open, written later", []step{
+			do("w", "ok", "open", "f", "x.tmp", "w+"),
+			do("w", "2", "write", "f", `{}`),
+			do("w", "ok", "rename", "x.tmp", "f.json"),
+			do("r", `{}`, "cat", "f.json"),
+			do("w", "10", "pwrite", "f", "0", newDoc),
+			do("w", "ok", "close", "f"),
+			do("r", newDoc, "cat", "f.json"),
+		}, 2, 0},
+		{"rename that must not replace", []step{
+			do("w", "EEXIST", "rename", "t.tmp", "f.json", "1"),
+			do("w", "ok", "save", "n.json", newDoc),
+			do("w", "EEXIST", "rename", "t.tmp", "n.json", "1"),
+		}, 0, 0},
+		{"rename away and back", []step{
+			do("w", "ok", "rename", "f.json", "f.json~"),
+			do("r", "ENOENT", "size", "f.json"),
+			do("r", oldDoc, "cat", "f.json~"),
+			do("w", "ok", "save", "f.json~", "anything"),
+			do("r", "anything", "cat", "f.json~"),
+			do("w", "ok", "save", "f.json", newDoc),
+			do("r", newDoc, "cat", "f.json"),
+		}, 1, 0},
+		{"rename within protection", []step{
+			do("w", "ok", "save", "f.json", newDoc),
+			do("w", "ok", "rename", "f.json", "g.json"),
+			do("r", newDoc, "cat", "g.json"),
+			do("r", "ENOENT", "cat", "f.json"),
+			do("w", "ok", "save", "h.json", "[]"),
+			do("w", "ok", "rename", "h.json", "g.json"),
+			do("r", "[]", "cat", "g.json"),
+			do("r", "g.json t.tmp", "ls", "."),
+		}, 1, 0},
+		{"exchange", []step{
+			do("w", "ok", "save", "g.json", newDoc),
+			do("w", "ok", "rename", "f.json", "g.json", "2"),
+			do("r", newDoc, "cat", "f.json"),
+			do("r", oldDoc, "cat", "g.json"),
+			do("w", "ok", "rename", "f.json", "t.tmp", "2"),
+			do("r", newDoc, "cat", "t.tmp"),
+			do("w", "ok", "save", "f.json", "[]"),
+			do("r", "[]", "cat", "f.json"),
+		}, 1, 0},
+		{"exchange with something invalid", []step{
+			do("w", "ok", "save", "bad.tmp", "{"),
+			do("w", "EBADMSG", "rename", "f.json", "bad.tmp", "2"),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, 1},
+		{"rename of a directory", []step{
+			do("w", "ok", "mkdir", "d"),
+			do("w", "ok", "save", "d/x.json", newDoc),
+			do("w", "ok", "rename", "d", "e"),
+			do("r", newDoc, "cat", "e/x.json"),
+			do("w", "ok", "save", "e/x.json", oldDoc),
+			do("r", oldDoc, "cat", "e/x.json"),
+		}, 0, 0},
+		{"a directory is not empty while a name is only in the journal", []step{
+			do("w", "ok", "mkdir", "d"),
+			do("w", "ok", "save", "d/x.json", newDoc),
+			do("w", "ENOTEMPTY", "rmdir", "d"),
+			do("w", "ok", "unlink", "d/x.json"),
+			do("w", "ok", "rmdir", "d"),
+		}, 0, 0},
+		{"unlink, and make it anew", []step{
+			do("w", "ok", "save", "f.json", newDoc),
+			do("w", "ok", "unlink", "f.json"),
+			do("r", "ENOENT", "cat", "f.json"),
+			do("r", "t.tmp", "ls", "."),
+			do("w", "ok", "save", "f.json", oldDoc),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 2, 0},
+		{"an unlinked file stays open", []step{
+			do("r", "ok", "open", "f", "f.json", "r"),
+			do("w", "ok", "open", "g", "f.json", "w"),
+			do("w", "2", "write", "g", "{}"),
+			do("w", "ok", "unlink", "f.json"),
+			do("r", oldDoc, "read", "f"),
+			do("r", "9", "fsize", "f"),
+			do("w", "ok", "close", "g"),
+			do("r", "ENOENT", "cat", "f.json"),
+		}, 0, 0},
+		{"a hard link out of protection is a copy", []step{
+			do("w", "ok", "link", "f.json", "l.bak"),
+			do("w", "ok", "save", "l.bak", "anything"),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, 0},
+		{"a hard link onto a protected name is judged", []step{
+			do("w", "ok", "link", "t.tmp", "n.json"),
+			do("r", newDoc, "cat", "n.json"),
+			do("w", "ok", "save", "bad.tmp", "{"),
+			do("w", "EBADMSG", "link", "bad.tmp", "m.json"),
+		}, 0, -1},
+		{"pages come from the committed version", []step{
+			do("w", "ok", "open", "f", "f.json", "w+"),
+			do("w", "10", "write", "f", newDoc),
+			do("w", oldDoc, "sendfile", "f"),
+			do("w", oldDoc, "mmap", "f", "2", "9"),
+			do("w", "ENODEV", "mmap", "f", "1", "9"),
+			do("w", "ok", "close", "f"),
+			do("r", "ok", "open", "f", "f.json", "r"),
+			do("r", newDoc, "sendfile", "f"),
+		}, 1, 0},
+		{"a large document", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "ok", "fill", "f", "3000000"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "ok", "close", "f"),
+			do("r", "3000000", "size", "f.json"),
+		}, 1, 0},
+		{"a large refusal", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "ok", "fill", "f", "3000000"),
+			do("w", "1", "write", "f", "x"),
+			do("w", "EBADMSG", "close", "f"),
+			do("r", oldDoc, "cat", "f.json"),
+		}, 0, 1},
+		{"unlock commits", []step{
+			do("a", "ok", "open", "f", "f.json", "r+"),
+			do("a", "ok", "flock", "f", "2"),
+			do("a", "10", "pwrite", "f", "0", newDoc),
+			do("a", "ok", "flock", "f", "8"),
+			do("b", newDoc, "cat", "f.json"),
+			do("a", "ok", "close", "f"),
+		}, 1, 0},
+		{"intact's own directory", []step{
+			do("r", "ENOENT", "ls", ".intact"),
+			do("r", "f.json t.tmp", "ls", "."),
+			do("r", "EPERM", "mkdir", ".intact"),
+			do("r", "EPERM", "save", ".intact", "x"),
+			do("r", "EPERM", "rename", "t.tmp", ".intact"),
+			do("r", "/run/test.sock", "getxattr", ".", "user.intact.socket"),
+		}, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := mount(t, testRules{})
+			m.seed(t, "f.json", oldDoc)
+			m.seed(t, "t.tmp", newDoc)
+			run(t, m, tc.steps)
+			poll(t, func() string {
+				if n := m.server.fs.handles.len(); n > 0 {
+					return "handles are left open"
+				}
+				return ""
+			})
+			if got := len(m.store.committed("f.json")); tc.commits >= 0 && got != tc.commits {
+				t.Errorf("commits of f.json: got %d, want %d: %+v", got, tc.commits, m.store.committed("f.json"))
+			}
+			if got := len(m.store.refused()); tc.refusals >= 0 && got != tc.refusals {
+				t.Errorf("refusals: got %d, want %d: %+v", got, tc.refusals, m.store.refused())
+			}
+		})
+	}
+}
