@@ -78,11 +78,9 @@ func (j *Journal) beginSegment(h segmentHeader) (*segment, error) {
 	}
 	j.mu.Unlock()
 	if err := s.begin(h); err != nil {
-		// Old or new header, nothing in it is needed.
+		// Its header is the old or the new one, and either is fine to find
+		// after a crash. A gap where it was would pass for damage.
 		_ = s.file.Close()
-		if rerr := j.d.Remove("segment:remove", s.name); rerr != nil {
-			j.o.Log.Warn("unusable segment stays", "segment", s.name, "error", rerr)
-		}
 		return nil, err
 	}
 	return s, nil
