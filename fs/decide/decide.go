@@ -99,7 +99,9 @@ type Facts struct {
 	// ByOpener: the flusher is the process that opened the handle.
 	ByOpener bool
 	// Fate of the flusher; at Release as recorded at the last flush, and
-	// FateUnknown if there was none (Question Fates).
+	// FateUnknown if there was none (Question Fates). Idle and Unlock never
+	// ask; fill in what is on record, so that nothing of a writer that
+	// died is committed between its flush and the release.
 	Fate Fate
 }
 
