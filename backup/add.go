@@ -37,6 +37,9 @@ func (s *Store) Add(ctx context.Context, path string, items []Item) error {
 			errs = append(errs, &ItemError{path, items[i].Tx, err})
 		}
 		if a.failed || ctx.Err() != nil {
+			if i+1 < len(items) {
+				errs = append(errs, ctx.Err()) // what follows was not even tried
+			}
 			break
 		}
 	}
@@ -173,22 +176,26 @@ func (a *appender) known(it *Item) (bool, error) {
 		}
 		return true, nil
 	}
+	if a.h.abandoned(rec.Pack) {
+		return false, nil
+	}
 	return a.confirm(rec, it)
 }
 
 // confirm makes durable what an earlier process left. An entry that is not
-// as it was written does not count: it is added again, and the later one is
-// the good one.
+// as it was written, or has lost what it is a delta against, does not count:
+// it is added again, and the later one is the good one.
 func (a *appender) confirm(rec *record, it *Item) (bool, error) {
 	if err := a.finish(); err != nil { // at most one file is open for writing
 		return false, err
 	}
-	f, err := a.s.d.OpenWrite("history:open", rec.Pack)
+	pack := rec.Pack
+	f, err := a.s.d.OpenWrite("history:open", pack)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = f.Close() }()
-	err = checkFrame(f, rec)
+	err = a.checkChain(f, rec)
 	if errors.Is(err, ErrDamaged) {
 		return false, nil
 	}
@@ -198,20 +205,37 @@ func (a *appender) confirm(rec *record, it *Item) (bool, error) {
 	if rec.SHA256 != it.SHA256 {
 		return false, ErrConflict
 	}
-	pack, err := rec.Pack, f.Sync("history:sync")
-	if err == nil {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	if err = f.Sync("history:sync"); err == nil {
 		err = a.s.syncDirs("history:syncdir", a.h.dir)
 	}
 	if err != nil {
-		if info, statErr := f.Stat(); statErr == nil {
-			a.s.distrust(info.Ino, 0)
-		}
+		// All of it stays readable, but none of it is relied on.
+		a.s.distrust(info.Ino, info.Size)
 		a.h.tail = nil
 		a.s.forget(a.h.dir)
+		a.failed = true
 		return false, err
 	}
 	a.s.markSynced(pack)
 	return true, nil
+}
+
+// checkChain verifies the frames that the content of rec is made from.
+func (a *appender) checkChain(f io.ReaderAt, rec *record) error {
+	for r := rec; ; {
+		if err := checkFrame(f, r); err != nil || r.DeltaBase == 0 {
+			return err
+		}
+		base, ok := a.h.inPack(r.Pack, r.DeltaBase)
+		if !ok || base.Offset >= r.Offset {
+			return fmt.Errorf("%w: version %d has lost its base %d", ErrDamaged, r.Tx, r.DeltaBase)
+		}
+		r = base
+	}
 }
 
 // checkTail verifies the frames of the pack that appends would go to, once
