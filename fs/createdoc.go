@@ -14,8 +14,7 @@ func (s *fileSystem) createDoc(dir *node, name string, rule *Rule, in *fuse.Crea
 	if err != nil {
 		return err
 	}
-	w := s.newWriter(n.doc.Load(), &in.InHeader, in.Flags|unix.O_TRUNC, true)
-	w.idles = in.Flags&unix.O_TRUNC == 0
+	w := s.newWriter(n.doc.Load(), &in.InHeader, in.Flags, true)
 	if err := s.entry(n, &in.InHeader, &out.EntryOut); err != nil {
 		w.drop()
 		return err

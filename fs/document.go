@@ -30,6 +30,9 @@ type document struct {
 	commit sync.Mutex
 	// filled is set when the kernel may have pages of a committed version.
 	filled atomic.Bool
+	// kept is the last version of a name that is gone, for who was on the
+	// way to it meanwhile.
+	kept atomic.Pointer[pinned]
 
 	mu      sync.Mutex // guards what follows
 	writers map[*writer]struct{}
@@ -208,19 +211,30 @@ func (s *fileSystem) docAttributes(d *document, in *fuse.InHeader, out *fuse.Att
 	return 0, nil
 }
 
-// lastSeen is what can be told of a document after its name is gone. No lock
-// is held but the document's commit lock.
-func (d *document) lastSeen() fuse.Attr {
-	now, err := d.committed()
-	if err != nil {
-		return fuse.Attr{Mode: unix.S_IFREG, Ino: d.ino, Nlink: 1}
+// farewell is what stays of a document after its name is gone.
+type farewell struct {
+	attr fuse.Attr
+	kept *pinned
+}
+
+// lastSeen is what can be told of a document after its name is gone. The caller
+// holds the document's commit lock and not names, and lets go of what is kept.
+func (d *document) lastSeen() farewell {
+	f := farewell{attr: fuse.Attr{Mode: unix.S_IFREG, Ino: d.ino, Nlink: 1}}
+	if now, err := d.committed(); err == nil {
+		f.attr = now.attr
 	}
-	return now.attr
+	f.kept, _ = d.pin()
+	return f
 }
 
 // lost notes that the document's name is gone.
-func (d *document) lost(s *fileSystem, last fuse.Attr) {
+func (d *document) lost(s *fileSystem, end farewell) {
+	last := end.attr
 	last.Nlink -= min(last.Nlink, 1)
+	if kept, err := end.kept.share(); err == nil {
+		d.kept.Store(kept)
+	}
 	putTime(&last.Ctime, &last.Ctimensec, s.now())
 	d.mu.Lock()
 	shown := d.shown
@@ -247,11 +261,29 @@ func (d *document) show() {
 type pinned struct {
 	content Content
 	tx      uint64
+	// more is how many hold it beside the first; -1 after the last let go.
+	more atomic.Int32
 }
 
 func (p *pinned) close() {
-	if p != nil && p.content != nil {
+	if p != nil && p.more.Add(-1) < 0 && p.content != nil {
 		_ = p.content.Close()
+	}
+}
+
+// share is one more hold on a content that may just be let go.
+func (p *pinned) share() (*pinned, error) {
+	if p == nil {
+		return nil, syscall.ESTALE
+	}
+	for {
+		n := p.more.Load()
+		if n < 0 {
+			return nil, syscall.ESTALE
+		}
+		if p.more.CompareAndSwap(n, n+1) {
+			return p, nil
+		}
 	}
 }
 
@@ -280,7 +312,7 @@ func (d *document) pin() (*pinned, error) {
 	gone, exists, tx := d.gone, d.exists, d.head.Tx
 	d.mu.Unlock()
 	if gone {
-		return nil, syscall.ESTALE
+		return d.kept.Load().share()
 	}
 	path, ok := s.tree.path(d.node)
 	if !ok {

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -206,11 +207,14 @@ func (v *Server) Wait() { <-v.done }
 // Unmount unmounts. While programs use the mount it fails with an error that
 // wraps EBUSY and names those that are known to hold a file open.
 func (v *Server) Unmount() error {
-	err := v.fuse.Unmount()
-	if err == nil {
-		return nil
+	err := syscall.Unmount(v.point, unix.UMOUNT_NOFOLLOW)
+	if errors.Is(err, syscall.EPERM) {
+		err = v.fuse.Unmount() // by fusermount, for those who are not root
 	}
-	if !errors.Is(err, syscall.EBUSY) && v.fs.handles.len() == 0 {
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, syscall.EBUSY) && !strings.Contains(err.Error(), "busy"):
 		return fmt.Errorf("unmount %s: %w", v.point, err)
 	}
 	return fmt.Errorf("unmount %s: %w%s", v.point, syscall.EBUSY, v.fs.holders())
@@ -227,6 +231,8 @@ func (s *fileSystem) Init(server *fuse.Server) { s.server = server }
 
 // OnUnmount is told after the last request.
 func (s *fileSystem) OnUnmount() {
+	// A mount that was torn down leaves handles that nobody releases.
+	s.handles.each(func(f openFile) { f.release() })
 	s.who.Close()
 	s.tree.atRoot.closeFDs()
 }

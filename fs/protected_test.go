@@ -164,7 +164,7 @@ func TestProtected(t *testing.T) {
 			do("w", "ok", "open", "f", "f.json", "a"),
 			do("w", "1", "write", "f", "\n"),
 			do("w", "ok", "close", "f"),
-			do("r", oldDoc + "\n", "cat", "f.json"),
+			do("r", oldDoc+"\n", "cat", "f.json"),
 		}, 1, 0},
 		{"emptied, closed, filled later", []step{
 			do("w", "ok", "open", "f", "f.json", "w"),
@@ -218,7 +218,7 @@ func TestProtected(t *testing.T) {
 		{"a quiet handle that stays open commits", []step{
 			do("w", "ok", "open", "f", "f.json", "r+"),
 			do("w", "10", "pwrite", "f", "0", newDoc),
-			do("r", "~" + newDoc, "cat", "f.json"),
+			do("r", "~"+newDoc, "cat", "f.json"),
 			do("w", "12", "pwrite", "f", "0", `{"again":22}`),
 			do("r", `~{"again":22}`, "cat", "f.json"),
 			do("w", "ok", "close", "f"),

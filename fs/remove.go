@@ -127,6 +127,7 @@ func (s *fileSystem) unlinkDoc(d *document, dir *node, name string, in *fuse.InH
 // document's commit lock.
 func (s *fileSystem) dropName(d *document, dir *node, name string) (bool, error) {
 	last := d.lastSeen()
+	defer last.kept.close()
 	s.names.Lock()
 	defer s.names.Unlock()
 	parent, err := s.dirFD(dir)

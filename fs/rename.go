@@ -101,6 +101,7 @@ func (s *fileSystem) renamePlain(from, to place, in *fuse.InHeader, flags uint32
 		return fmt.Errorf("settle %s: %w", to.path, err)
 	}
 	last := target.lastSeen()
+	defer last.kept.close()
 	if err := s.locked(func() error { return s.moveBeneath(from, to, flags) }); err != nil {
 		return err
 	}
@@ -242,7 +243,9 @@ func (d *document) commitStaged(in *fuse.InHeader) error {
 // beneath.
 func (s *fileSystem) moveUnborn(d, target *document, from, to place) error {
 	if target != nil {
-		target.lost(s, target.lastSeen())
+		last := target.lastSeen()
+		defer last.kept.close()
+		target.lost(s, last)
 	}
 	return s.locked(func() error {
 		s.tree.move(from.dir, from.name, to.dir, to.name)
@@ -259,7 +262,9 @@ func (s *fileSystem) moveDoc(d, target *document, from, to place, flags uint32) 
 		}
 	}
 	if target != nil {
-		target.lost(s, target.lastSeen())
+		last := target.lastSeen()
+		defer last.kept.close()
+		target.lost(s, last)
 	}
 	if err := s.locked(func() error { return s.moveBeneath(from, to, flags) }); err != nil {
 		return err

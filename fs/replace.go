@@ -96,6 +96,7 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	s.commits.RLock()
 	defer s.commits.RUnlock()
 	base, full, last := s.replaced(target, to)
+	defer last.kept.close()
 	got, err := s.judgeIncoming(from.node, to, full, in)
 	if err != nil {
 		return err
@@ -120,10 +121,10 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 }
 
 // replaced is what a protected name has before something replaces it.
-func (s *fileSystem) replaced(target *document, to place) (base uint64, full bool, last fuse.Attr) {
+func (s *fileSystem) replaced(target *document, to place) (base uint64, full bool, last farewell) {
 	if target != nil {
 		last = target.lastSeen()
-		return target.headTx(), last.Size > 0 && target.settled(), last
+		return target.headTx(), last.attr.Size > 0 && target.settled(), last
 	}
 	if v, ok := s.store.Pending(to.path); ok {
 		return v.Tx, v.Size > 0, last
@@ -151,7 +152,7 @@ func (s *fileSystem) admit(d *document, got *incoming, c Commit) error {
 
 // takeOver removes the old name and makes the node the document at the new one.
 // The caller holds names exclusively.
-func (s *fileSystem) takeOver(from, to place, target *document, last fuse.Attr, d *document, got *incoming) error {
+func (s *fileSystem) takeOver(from, to place, target *document, last farewell, d *document, got *incoming) error {
 	parent, err := s.dirFD(from.dir)
 	if err != nil {
 		return err
@@ -222,6 +223,7 @@ func (s *fileSystem) protect(n *node, d *document) {
 // the newest version there.
 func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.InHeader) error {
 	base, full, last := s.replaced(target, to)
+	defer last.kept.close()
 	got, err := s.judgeIncoming(from.node, to, full, in)
 	if err != nil {
 		return err

@@ -47,7 +47,7 @@ func (w *writer) eventLocked(e decide.Event, tid uint32) (bool, error) {
 
 // facts is what is known without asking anybody.
 func (w *writer) facts() decide.Facts {
-	f := decide.Facts{Changed: w.changed(), Armed: w.armed, Draft: w.draft, Truncating: w.fresh}
+	f := decide.Facts{Changed: w.changed(), Armed: w.armed, Draft: w.draft, Truncating: w.cut}
 	if w.stage == nil {
 		return f
 	}
@@ -166,7 +166,14 @@ func (w *writer) act(e decide.Event, d decide.Decision, f decide.Facts) (bool, e
 // commitNow makes the stage the newest version. When that fails at the last
 // release there is nobody to tell: the content goes to quarantine.
 func (w *writer) commitNow(e decide.Event) (bool, error) {
+	if e == decide.Release && w.failed == w.changes.Load() {
+		w.quarantine("it could not be committed when it was closed, and its writer was told so")
+		return false, nil
+	}
 	err := w.commit(noteOf(e))
+	if err != nil {
+		w.failed = w.changes.Load()
+	}
 	if err != nil && e == decide.Release {
 		w.s.log.Error("content could not be committed at its last close",
 			"path", w.d.name(), "program", w.opener.Program, "pid", w.opener.PID, "error", err)
@@ -328,7 +335,7 @@ func (w *writer) joined(rule *Rule) (*stage.Stage, error) {
 	if p.tx == head.Tx && p.tx != 0 {
 		base.Resume = resume
 	}
-	if draft {
+	if draft || w.cut {
 		base = stage.Base{}
 	}
 	whole := stage.NewOn(w.s.stageOptions(rule), base)

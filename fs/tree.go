@@ -320,6 +320,9 @@ func (t *tree) reapLocked(n *node) {
 		delete(t.byKey, n.key)
 	}
 	n.closeFDs()
+	if d := n.doc.Load(); d != nil {
+		d.kept.Swap(nil).close()
+	}
 	links := n.links
 	n.links = nil
 	for _, l := range links {

@@ -36,14 +36,18 @@ type writer struct {
 	base  *pinned      // what the stage starts from; nil: nothing
 	// baseVersion is the newest version when the stage began.
 	baseVersion Version
-	// fresh says that the stage replaces all there was, and nothing was
-	// committed from it: opened with O_TRUNC, or created.
+	// fresh says that the stage is something to commit though nothing was
+	// written: opened with O_TRUNC, or created, and not committed since.
 	fresh bool
+	// cut says that the stage replaces all there was: opened with O_TRUNC,
+	// and not committed since.
+	cut   bool
 	draft bool // the stage continues an emptied version
 	armed bool // an fsync came while the content was not whole
 	fate  caller.Fate
-	// refused is the number of changes at the last refusal.
-	refused int64
+	// refused is the number of changes at the last refusal, failed that at
+	// the last commit that failed; -1: none.
+	refused, failed int64
 
 	changes atomic.Int64 // writes and truncations so far
 	// viewed is the stage for those who only want its size.
@@ -62,10 +66,10 @@ var _ openFile = (*writer)(nil)
 // newWriter makes the handle of an open for writing.
 func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fresh bool) *writer {
 	rule := d.rule.Load()
-	w := &writer{s: s, d: d, opener: s.writerOf(in), fresh: fresh}
-	w.lines = rule != nil && rule.Lines && flags&unix.O_APPEND != 0 && !fresh
-	w.idles = flags&unix.O_TRUNC == 0
-	w.refused = -1
+	w := &writer{s: s, d: d, opener: s.writerOf(in), fresh: fresh, refused: -1, failed: -1}
+	w.cut = flags&unix.O_TRUNC != 0
+	w.lines = rule != nil && rule.Lines && flags&unix.O_APPEND != 0
+	w.idles = !w.cut
 	if fresh {
 		d.mu.Lock()
 		w.baseVersion = d.head
@@ -95,7 +99,7 @@ func (w *writer) detach() {
 	}
 	w.base.close()
 	w.stage, w.base = nil, nil
-	w.fresh, w.draft, w.armed = false, false, false
+	w.fresh, w.cut, w.draft, w.armed = false, false, false, false
 	w.baseSz.Store(0)
 	w.mtime.Store(0)
 }
