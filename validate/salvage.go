@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // MaxHeld is how many bytes Salvage and SalvageLines hold back at most. A
@@ -163,8 +164,8 @@ func (s *scanner) search(p []byte) (n, safe int) {
 	for i := range p {
 		before := s.state
 		if s.run(p[i:i+1]) == 0 {
-			if before.number() && (s.wrong == ']' || s.wrong == '}') {
-				safe = i // the wrong bracket, but it ended the number
+			if before.number() && strings.IndexByte(`[]{},:"`, s.wrong) >= 0 {
+				safe = i // out of place, but it ended the number
 			}
 			return i, safe
 		}

@@ -1,7 +1,6 @@
 package validate
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,9 +44,11 @@ func TestSalvage(t *testing.T) {
 		{"after a comma", "[1,\n ", result{`[1]`, 2, 1, 5}},
 		{"after a string", `{"a":"b"`, result{`{"a":"b"}`, 8, 1, 8}},
 		{"wrong bracket", `[{"a":1]`, result{`[{"a":1}]`, 7, 2, 7}},
+		{"numbers in a row", "12[", result{"12", 2, 0, 2}},
 		{"zeros behind", "{\"a\":1}\n\x00\x00", result{"{\"a\":1}\n", 8, 0, 8}},
 		{"zeros within", "{\"a\":1,\"b\x00\x00\":2}", result{`{"a":1}`, 6, 1, 9}},
 		{"second document", `{"a":1}{"a":2}`, result{`{"a":1}`, 7, 0, 7}},
+		{"second value", `[1,2"x"]`, result{`[1,2]`, 4, 1, 4}},
 		{"garbage after number", `[1,2x]`, result{`[1]`, 2, 1, 4}},
 		{"number and garbage", `1 x`, result{`1 `, 2, 0, 2}},
 		{"byte order mark", "\xef\xbb\xbf[1,", result{"\xef\xbb\xbf[1]", 5, 1, 6}},
@@ -217,7 +218,7 @@ func TestSalvageLong(t *testing.T) {
 		"pretty":       pretty,
 	} {
 		for _, around := range []int{salvageChunk, 2 * salvageChunk, len(doc)} {
-			for d := -20; d <= 20; d += 5 {
+			for d := -15; d <= 15; d += 15 {
 				n := min(max(around+d, 0), len(doc))
 				mend(t, doc[:n], Options{})
 				mend(t, doc[:n]+"\x00"+doc[n:], Options{})
@@ -240,7 +241,10 @@ func TestSalvageTooLong(t *testing.T) {
 type endlessly byte
 
 func (c endlessly) Read(p []byte) (int, error) {
-	copy(p, bytes.Repeat([]byte{byte(c)}, len(p)))
+	p[0] = byte(c)
+	for n := 1; n < len(p); n *= 2 {
+		copy(p[n:], p[:n])
+	}
 	return len(p), nil
 }
 
