@@ -69,6 +69,9 @@ func (s *Store) adopt(ctx context.Context, path string, knownSuffices bool) (*ba
 	return &item, nil
 }
 
+// foundBeneath is the note of what was adopted.
+const foundBeneath = "found beneath"
+
 // adoptedItem describes the file f, to be filed after entries.
 func (s *Store) adoptedItem(path string, f disk.File, info disk.Info, sum [32]byte, entries []backup.Entry) (backup.Item, error) {
 	attr, err := f.Attr()
@@ -77,7 +80,7 @@ func (s *Store) adoptedItem(path string, f disk.File, info disk.Info, sum [32]by
 	}
 	item := backup.Item{
 		Tx: 1, Time: info.Mtime, Size: info.Size, SHA256: sum, Attr: attr,
-		Note: "found beneath", Content: f,
+		Note: foundBeneath, Content: f,
 	}
 	if len(entries) == 0 {
 		item.Note = "before intact"

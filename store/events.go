@@ -103,5 +103,8 @@ func (s *Store) note(e Event) {
 	if e.Kind == Restored || e.Kind == Adopted {
 		level = slog.LevelInfo
 	}
+	if e.Kind == Refused && e.Line != 0 {
+		level = slog.LevelDebug // the file system, which judged it, has said so
+	}
 	s.log.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
 }

@@ -67,7 +67,7 @@ func (s *Store) entry(path string, e backup.Entry) Entry {
 // Log lists the versions of path, oldest first, what is still in the journal
 // included. ErrNoHistory if nothing was ever kept.
 func (s *Store) Log(ctx context.Context, path string) ([]Entry, error) {
-	if err := s.Settle(ctx, path); err != nil {
+	if err := s.catchUp(ctx, path); err != nil {
 		return nil, s.kind(err)
 	}
 	entries, err := s.entries(path)
@@ -87,11 +87,60 @@ func (s *Store) Log(ctx context.Context, path string) ([]Entry, error) {
 			Tx: v.Tx, Time: v.Time, Size: v.Size, SHA256: v.SHA256, Attr: disk.Attr(v.Attr),
 			Note: "in the journal",
 		}))
+	} else if e, changed := s.beneath(path, entries); changed {
+		log = append(log, e)
 	}
 	if len(log) == 0 {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoHistory)
 	}
 	return log, nil
+}
+
+// catchUp makes history know the committed version of path. Read-only, there
+// is beneath instead.
+func (s *Store) catchUp(ctx context.Context, path string) error {
+	if s.readOnly {
+		return nil
+	}
+	if err := s.Settle(ctx, path); err != nil {
+		return err
+	}
+	return s.adoptOne(ctx, path)
+}
+
+// noteBeneath marks the entry that beneath makes up.
+const noteBeneath = "changed beneath, not a version yet"
+
+// beneath describes a backing file that is not what history has last, as the
+// next mount would file it.
+func (s *Store) beneath(path string, entries []backup.Entry) (Entry, bool) {
+	if !s.readOnly || len(entries) == 0 || s.rule(path) == nil {
+		return Entry{}, false
+	}
+	last := entries[len(entries)-1]
+	f, info, err := s.openRegular(path)
+	if err != nil {
+		return Entry{}, false
+	}
+	if f == nil {
+		return s.entry(path, backup.Entry{Tx: last.Tx, Time: s.now(), Removed: true, Note: "removed beneath"}), !last.Removed
+	}
+	defer func() { _ = f.Close() }()
+	if sameStat(last, info) {
+		return Entry{}, false
+	}
+	sum, err := digest(f, info.Size)
+	if err != nil || !last.Removed && last.SHA256 == sum {
+		return Entry{}, false
+	}
+	item, err := s.adoptedItem(path, f, info, sum, entries)
+	if err != nil {
+		return Entry{}, false
+	}
+	return s.entry(path, backup.Entry{
+		Tx: item.Tx, Time: item.Time, Size: item.Size, SHA256: sum, Attr: item.Attr,
+		Invalid: item.Invalid, Note: noteBeneath,
+	}), true
 }
 
 // OpenVersion opens one version of path. ErrNoVersion if there is no such, or
@@ -106,6 +155,9 @@ func (s *Store) OpenVersion(ctx context.Context, path string, tx uint64) (Entry,
 			continue
 		}
 		c, err := s.openTx(ctx, path, tx)
+		if e.Note == noteBeneath {
+			c, err = s.openBacking(path)
+		}
 		if err != nil {
 			return Entry{}, nil, fmt.Errorf("version %s of %s: %w", e.Version, path, s.kind(err))
 		}

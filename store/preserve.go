@@ -47,14 +47,19 @@ func (p preserver) Adopt(ctx context.Context, path string) error {
 	return err
 }
 
-// invalid tells whether a version of a file that never parsed still does not.
-// All other versions were judged before they were committed.
+// invalid tells whether a version does not parse, as a file that never parsed
+// may have it. The versions of a file that is known to be plain were judged
+// before they were committed; after a crash nothing is known, and all are
+// judged again.
 func (s *Store) invalid(path string, content io.ReaderAt, size int64) (bool, error) {
+	r := s.rule(path)
+	if r == nil || r.exact() {
+		return false, nil
+	}
 	s.pastMu.Lock()
 	known, ok := s.pasts[path]
 	s.pastMu.Unlock()
-	r := s.rule(path)
-	if !ok || known.dialect != unparsed || r == nil {
+	if ok && known.dialect == plain {
 		return false, nil
 	}
 	d, _, err := r.judge(content, size)

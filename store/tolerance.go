@@ -58,11 +58,15 @@ func (r *RuleConfig) checker(d dialect) validate.Checker {
 	return c
 }
 
+// exact tells whether a rule says by itself how strictly every version is
+// read.
+func (r *RuleConfig) exact() bool { return r.Format == FormatOpaque || r.Strict || r.Comments }
+
 // dialect tells how the committed version of path can be read. The first
 // question about a path reads the file; a path that was plain once stays so,
 // because a valid version is never followed by another kind.
 func (s *Store) dialect(path string, r *RuleConfig) dialect {
-	if r.Format == FormatOpaque || r.Strict || r.Comments {
+	if r.exact() {
 		return plain
 	}
 	s.pastMu.Lock()
@@ -73,6 +77,7 @@ func (s *Store) dialect(path string, r *RuleConfig) dialect {
 	}
 	key, exists := s.pastKey(path)
 	if !exists {
+		s.remember(path, past{dialect: plain})
 		return plain
 	}
 	if ok && known.key == key {
@@ -83,6 +88,12 @@ func (s *Store) dialect(path string, r *RuleConfig) dialect {
 		// What can't be read now is judged by its rule, and again next time.
 		s.log.Warn("read the committed version to learn its dialect", "path", path, "err", err)
 		return plain
+	}
+	if d == unparsed {
+		// What was valid once is held to that, whatever was put in its place.
+		if _, good := lastGood(s, path); good {
+			d = plain
+		}
 	}
 	s.remember(path, past{key: key, dialect: d})
 	if d == unparsed {

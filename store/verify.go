@@ -197,7 +197,7 @@ func (s *Store) compare(name string, e backup.Entry, manifest bool) (finding, in
 	case manifest && sum != want:
 		p.What = join("is not what was last committed", p.What)
 		f.problem = &p
-	case d == unparsed && hasGood && !e.Invalid:
+	case d == unparsed && hasGood && (!e.Invalid || e.Note == foundBeneath):
 		f.problem = &p
 	case d == unparsed:
 		f.warning = &p

@@ -21,8 +21,9 @@ const maxLog = 8 << 20
 // logName is the log of a daemon in the background, below its directory.
 const logName = store.Dir + "/log"
 
-// plainLog is for commands that open a directory themselves: warnings only.
-func (a *app) plainLog() *slog.Logger { return newLog(a.stderr, a.terminal, slog.LevelWarn) }
+// plainLog is for commands that open a directory themselves: they tell what
+// they find by themselves.
+func (a *app) plainLog() *slog.Logger { return newLog(a.stderr, a.terminal, slog.LevelError) }
 
 // newLog is coloured lines on a terminal, else JSON.
 func newLog(w io.Writer, terminal bool, level slog.Level) *slog.Logger {

@@ -110,9 +110,9 @@ func fusermount(flag, point string) error {
 	}
 	text := strings.TrimSpace(string(out))
 	if strings.Contains(text, "busy") {
-		err = unix.EBUSY
+		return fmt.Errorf("unmount %s: %w", point, unix.EBUSY)
 	}
-	return fmt.Errorf("%s: %w", text, err)
+	return fmt.Errorf("unmount %s: %s: %w", point, text, err)
 }
 
 // clearDead takes away the dead mounts that a crash left on or above path.

@@ -71,10 +71,10 @@ func (a *app) recover(ctx context.Context, arg string) error {
 	if a.asJSON {
 		return a.printJSON(recovered{r.Records, r.Pending, r.TornBytes, r.Orphans})
 	}
-	if r.Records == 0 && r.TornBytes == 0 {
+	if r.Pending == 0 && r.TornBytes == 0 {
 		return a.printf("nothing to recover\n")
 	}
-	return a.printf("recovered %s; every file is up to date\n", count(r.Records, "commit"))
+	return a.printf("recovered %s; every file is up to date\n", count(r.Pending, "commit"))
 }
 
 // hintDamaged says what can be done with a damaged journal.

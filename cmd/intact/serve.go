@@ -236,7 +236,7 @@ func (d *daemon) unmount() error {
 	case <-d.gone:
 		return nil
 	default:
-		return d.server.Unmount()
+		return mounted{point: d.point}.unmount()
 	}
 }
 
