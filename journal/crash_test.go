@@ -65,6 +65,18 @@ func variants(n int, d *disktest.Disk) map[string]*disktest.Disk {
 	}
 }
 
+// labelled says which of thousands of cases failed. A subtest for each would
+// take longer than the case.
+func labelled(t *testing.T, label string, f func()) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Log(label)
+		}
+	}()
+	f()
+}
+
 // recoverAndCheck recovers d and checks every promise.
 func recoverAndCheck(t *testing.T, d *disktest.Disk, h *memoryHistory, l *ledger) {
 	t.Helper()
@@ -125,10 +137,9 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			return
 		}
 		for name, after := range variants(n, d) {
-			ok := t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) { recoverAndCheck(t, after, h, l) })
-			if !ok {
-				t.Fatalf("crash instead of operation %d, %s", n, d.Steps()[n-1])
-			}
+			labelled(t, fmt.Sprintf("crash instead of operation %d (%s), %s", n, d.Steps()[n-1], name), func() {
+				recoverAndCheck(t, after, h, l)
+			})
 		}
 	}
 }
@@ -153,15 +164,15 @@ func errorAtEveryOperation(t *testing.T, errno syscall.Errno, sticky bool) {
 		}
 		step := d.Steps()[n-1]
 		for name, after := range variants(n, d) {
-			if !t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) { recoverAndCheck(t, after, h, l) }) {
-				t.Fatalf("error at operation %d, %s", n, step)
-			}
+			labelled(t, fmt.Sprintf("error at operation %d (%s), then crash, %s", n, step, name), func() {
+				recoverAndCheck(t, after, h, l)
+			})
 		}
 		// No crash at all: the process ends, and the next one starts.
 		d.Heal()
-		if !t.Run(fmt.Sprintf("%d restart", n), func(t *testing.T) { recoverAndCheck(t, d, h, l) }) {
-			t.Fatalf("error at operation %d, %s", n, step)
-		}
+		labelled(t, fmt.Sprintf("error at operation %d (%s), then restart", n, step), func() {
+			recoverAndCheck(t, d, h, l)
+		})
 	}
 }
 
@@ -190,9 +201,9 @@ func TestCrashDuringRecovery(t *testing.T) {
 			}
 			for _, percent := range []int{0, 60} {
 				third := again.AfterCrash(rng, percent)
-				if !t.Run(fmt.Sprintf("%d-%d-%d", n, m, percent), func(t *testing.T) { recoverAndCheck(t, third, h2, l) }) {
-					t.Fatalf("crash at %d (%s), then at %d of recovery", n, d.Steps()[n-1], m)
-				}
+				labelled(t, fmt.Sprintf("crash at %d (%s), then at %d of recovery, %d %%", n, d.Steps()[n-1], m, percent), func() {
+					recoverAndCheck(t, third, h2, l)
+				})
 			}
 			if !again.Crashed() {
 				break
