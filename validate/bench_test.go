@@ -61,9 +61,16 @@ func people(n int) []person {
 	return list
 }
 
-// corpora are documents of some megabytes, made once.
-var corpora = sync.OnceValue(func() map[string][]byte {
-	list := people(12000)
+// corpora are documents of some megabytes for benchmarks, samples of some
+// hundred kilobytes for tests. Both are made once.
+var (
+	corpora = sync.OnceValue(func() map[string][]byte { return documents(12000) })
+	samples = sync.OnceValue(func() map[string][]byte { return documents(400) })
+)
+
+// documents writes n records in several ways.
+func documents(n int) map[string][]byte {
+	list := people(n)
 	pretty, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
 		panic(err)
@@ -93,7 +100,7 @@ var corpora = sync.OnceValue(func() map[string][]byte {
 		"lines":    lines.Bytes(),
 		"short":    short,
 	}
-})
+}
 
 func judge(b *testing.B, doc []byte, chunk int, fresh func() Checker) {
 	b.Helper()

@@ -91,7 +91,7 @@ func mendLines(t fataler, doc string) {
 }
 
 func TestSalvageLinesCutAndSpoiltAnywhere(t *testing.T) {
-	doc := "\xef\xbb\xbf" + string(corpora()["lines"][:1500]) + "\n\n1\n\"x\"\n  \nNaN\n"
+	doc := "\xef\xbb\xbf" + string(samples()["lines"][:1500]) + "\n\n1\n\"x\"\n  \nNaN\n"
 	random := rand.New(rand.NewPCG(8, 9))
 	bad := []byte("\x00\xff{}[]\",:\\ e1/\n")
 	for n := range len(doc) + 1 {

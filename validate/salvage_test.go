@@ -208,7 +208,7 @@ func TestSalvageCorpus(t *testing.T) {
 func TestSalvageLong(t *testing.T) {
 	long := strings.Repeat("a", 3*salvageChunk)
 	deep := strings.Repeat("[", 200) + "1, 2" + strings.Repeat("]", 200)
-	pretty := string(corpora()["pretty"][:3*salvageChunk])
+	pretty := string(samples()["pretty"][:3*salvageChunk])
 	for _, doc := range map[string]string{
 		"long string":  `{"a":1,"b":"` + long + `","c":[` + long[:100],
 		"long number":  `{"a":1,"b":` + strings.Repeat("1", 2*salvageChunk) + `,"c":[1`,
@@ -262,7 +262,7 @@ func (n *fullAfter) Write(p []byte) (int, error) {
 }
 
 func TestSalvageErrors(t *testing.T) {
-	doc := string(corpora()["pretty"][:2*salvageChunk+100]) + "\x00"
+	doc := string(samples()["pretty"][:2*salvageChunk+100]) + "\x00"
 	var out strings.Builder
 	report, err := Salvage(strings.NewReader(doc), &out, Options{})
 	if err != nil {
