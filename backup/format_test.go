@@ -68,7 +68,7 @@ func TestRecipeGetsEveryVersion(t *testing.T) {
 		doc  func(i int) []byte
 	}{
 		{"small", 12, small},
-		{"large", 25, func(int) []byte { return large.next(1000) }},
+		{"large", 13, func(int) []byte { return large.next(1000) }},
 		{"empty and odd", 6, func(i int) []byte { return [][]byte{nil, []byte("x"), nil, []byte("{}\n"), {0}, nil}[i] }},
 		{"random", 4, func(i int) []byte {
 			p := make([]byte, 5000)

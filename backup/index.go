@@ -45,6 +45,9 @@ type packInfo struct {
 	name string
 	size int64
 	gaps []gap
+	// abandoned: of what it holds, only what this process synced is known
+	// to be on the disk.
+	abandoned bool
 }
 
 // tail is the pack that appends go to, and how it goes on.
@@ -143,15 +146,15 @@ func (s *Store) readPack(h *history, p *packInfo) {
 		err = scan.ioErr()
 	}
 	p.size, p.gaps = scan.size, scan.gaps
-	durable, abandoned := s.abandonedAt(ino)
-	if abandoned {
+	var durable int64
+	if durable, p.abandoned = s.abandonedAt(ino); p.abandoned {
 		scan.cutAt(durable)
 	}
 	h.recs = append(h.recs, scan.recs...)
 	if err != nil {
 		h.ioErr = errors.Join(h.ioErr, err)
 	}
-	if err != nil || abandoned || len(scan.gaps) > 0 {
+	if err != nil || p.abandoned || len(scan.gaps) > 0 {
 		return
 	}
 	t := &tail{num: p.num, name: p.name, off: scan.size}
@@ -232,6 +235,11 @@ func (h *history) inPack(pack string, tx uint64) (*record, bool) {
 		}
 	}
 	return nil, false
+}
+
+// abandoned reports whether the pack with the name was given up.
+func (h *history) abandoned(pack string) bool {
+	return slices.ContainsFunc(h.packs, func(p packInfo) bool { return p.name == pack && p.abandoned })
 }
 
 // entry is a record as callers see it.

@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"maps"
 	"strings"
+	"syscall"
 )
 
 // Moved gives the history of old, and of everything below it, to new. Where
@@ -39,7 +40,7 @@ func (s *Store) Moved(old, new string) error {
 func (s *Store) moveDir(from, to string) error {
 	was, err := s.d.Stat(from)
 	if errors.Is(err, iofs.ErrNotExist) {
-		return nil
+		return s.confirmMove(from, to)
 	}
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func (s *Store) moveDir(from, to string) error {
 	is, err := s.d.Stat(to)
 	switch {
 	case err == nil && is.Ino == was.Ino && is.Dev == was.Dev:
-		return nil // a crash left both names of a rename that was done
+		return s.syncMove(from, to) // a crash left both names of one directory
 	case err == nil:
 		return s.merge(from, to)
 	case !errors.Is(err, iofs.ErrNotExist):
@@ -61,11 +62,36 @@ func (s *Store) moveDir(from, to string) error {
 	if err := s.d.Rename("moved:rename", from, to); err != nil {
 		return err
 	}
-	// The new name first: a crash between may leave both, never none.
+	return s.syncMove(from, to)
+}
+
+// syncMove makes a rename durable, the new name first: a crash between may
+// leave both names, never none.
+func (s *Store) syncMove(from, to string) error {
 	if err := s.syncDirs("moved:syncdir", parentDir(to)); err != nil {
 		return err
 	}
-	return s.d.SyncDir("moved:syncdir", parentDir(from))
+	err := s.d.SyncDir("moved:syncdir", parentDir(from))
+	if err == nil || errors.Is(err, iofs.ErrNotExist) {
+		s.markSynced(to)
+		return nil
+	}
+	return err
+}
+
+// confirmMove makes durable what an earlier attempt may have renamed.
+func (s *Store) confirmMove(from, to string) error {
+	if s.isSynced(to) {
+		return nil
+	}
+	_, err := s.d.Stat(to)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.syncMove(from, to)
 }
 
 // merge moves what is in from to the directory to, and removes from.
@@ -102,8 +128,8 @@ func (s *Store) merge(from, to string) error {
 	if err := s.d.SyncDir("moved:syncdir", from); err != nil {
 		return err
 	}
-	// Something else may have come to lie in it, which then stays.
-	if err := s.d.Remove("moved:remove", from); err != nil {
+	// What else lies in it stays, and the directory with it.
+	if err := s.d.Remove("moved:remove", from); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
 		return err
 	}
 	return s.d.SyncDir("moved:syncdir", parentDir(from))

@@ -51,6 +51,7 @@ type note struct {
 	Program   string    `json:"program,omitempty"`
 	PID       uint32    `json:"pid,omitempty"`
 	UID       uint32    `json:"uid"`
+	FrameCk   string    `json:"framecrc"`
 
 	base   string    // disk name without suffix
 	stored int64     // bytes of the content on disk
@@ -142,11 +143,14 @@ func (s *Store) keepRefused(ctx context.Context, n *note, content io.ReaderAt, s
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = s.d.Rename("refuse:rename", name+tempSuffix, name)
 	}
+	if err == nil { // before the note, which must not be there alone
+		err = s.d.SyncDir("refuse:syncdir", dir)
+	}
 	if err != nil {
 		_ = s.d.Remove("refuse:remove", name+tempSuffix)
 		return err
 	}
-	n.stored = out.off
+	n.stored, n.FrameCk = out.off, fmt.Sprintf("%08x", out.crc.Sum32())
 	if s.refused.total >= 0 {
 		s.refused.total += n.stored
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
 	"time"
@@ -99,6 +100,9 @@ func (s *Store) openNote(ctx context.Context, n *note) (Content, error) {
 	frame, err := readFile(s.d, name, 2*largeContent)
 	if err != nil {
 		return nil, err
+	}
+	if got := fmt.Sprintf("%08x", crc32.Checksum(frame, castagnoli)); got != n.FrameCk {
+		return nil, fmt.Errorf("%w: %s: checksum of the frame", ErrDamaged, name)
 	}
 	content, err := s.codec.decode(frame, nil, r.SHA256, n.Held)
 	if err != nil {
@@ -227,8 +231,8 @@ func (s *Store) refusedSince(path string, since time.Time) (int64, error) {
 	return count, err
 }
 
-// Close writes the counts of the quarantine that were held back. The store
-// must not be used afterwards.
+// Close writes the counts of the quarantine that were held back. There is
+// nothing else to close.
 func (s *Store) Close() error {
 	s.tree.RLock()
 	defer s.tree.RUnlock()
@@ -240,7 +244,6 @@ func (s *Store) Close() error {
 			errs = append(errs, fmt.Errorf("close quarantine: %w", err))
 		}
 	}
-	s.codec.plain.Close()
 	return errors.Join(errs...)
 }
 

@@ -142,22 +142,22 @@ func (s *Store) abandonedAt(ino uint64) (durable int64, ok bool) {
 	return durable, ok
 }
 
-// syncDirs makes dir durable, and those of its parents that this process has
-// not synced yet.
+// syncDirs makes the entries of dir durable, and the names of dir and of its
+// parents, as far as this process has not done that yet.
 func (s *Store) syncDirs(step disk.Step, dir string) error {
 	if err := s.d.SyncDir(step, dir); err != nil {
 		return err
 	}
-	for dir != "" {
-		if s.isSynced(dir) {
-			return nil
-		}
-		parent := parentDir(dir)
-		if err := s.d.SyncDir(step, parent); err != nil {
+	var done []string
+	for ; dir != "" && !s.isSynced(dir); dir = parentDir(dir) {
+		if err := s.d.SyncDir(step, parentDir(dir)); err != nil {
 			return err
 		}
-		s.markSynced(dir)
-		dir = parent
+		done = append(done, dir)
+	}
+	// Only now: a name counts as synced with all above it.
+	for _, name := range done {
+		s.markSynced(name)
 	}
 	return nil
 }
