@@ -121,13 +121,21 @@ func (t *Table) table(tgid uint32, dir string, end time.Time) ([]openFile, int, 
 	if err != nil {
 		return nil, 0, err
 	}
-	var files []openFile
+	info, err := unix.Open(dir+"fdinfo", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if gone(err) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = unix.Close(info) }()
+	files := make([]openFile, 0, len(fds))
 	var buf [256]byte // what is looked for comes first
 	for _, fd := range fds {
 		if !end.IsZero() && time.Now().After(end) {
 			return files, len(fds), os.ErrDeadlineExceeded
 		}
-		b, err := readFile(unix.AT_FDCWD, dir+"fdinfo/"+strconv.FormatUint(uint64(fd), 10), buf[:])
+		b, err := readFile(info, strconv.FormatUint(uint64(fd), 10), buf[:])
 		if gone(err) {
 			continue
 		}
