@@ -51,13 +51,18 @@ func (x *index) newest(path string) *version {
 	return nil
 }
 
-// add makes v the newest version of its path. inline stays with v if it is
+// add takes v, by its number the newest version of its path. inline stays with v if it is
 // the whole content and there is room.
 func (x *index) add(v *version, inline []byte) {
 	if len(x.paths[v.Path]) == 0 {
 		x.enter(v.Path, +1)
 	}
-	x.paths[v.Path] = append(x.paths[v.Path], v)
+	vs := append(x.paths[v.Path], v)
+	// A version that was written again comes late in a replay.
+	for i := len(vs) - 1; i > 0 && vs[i-1].Tx > v.Tx; i-- {
+		vs[i], vs[i-1] = vs[i-1], vs[i]
+	}
+	x.paths[v.Path] = vs
 	x.count++
 	x.bytes += v.weight()
 	v.seg.pending++

@@ -85,11 +85,21 @@ func (j *Journal) checkpoint(ctx context.Context, force bool) error {
 	if err != nil && ctx.Err() == nil {
 		j.stats.PublishFailing = err
 	}
+	j.mu.Unlock()
+	if merr := j.moveStuck(); err == nil {
+		err = merr
+	}
+	j.mu.Lock()
 	j.signalDrained()
 	j.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
+	return j.tidy()
+}
+
+// tidy leaves the journal ready for more after a round.
+func (j *Journal) tidy() error {
 	if err := j.shrink(); err != nil {
 		return err
 	}
