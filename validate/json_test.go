@@ -176,6 +176,32 @@ func TestMixedNesting(t *testing.T) {
 	}
 }
 
+// A clone remembers its own brackets while the original closes and opens
+// others, and the other way round.
+func TestCloneKeepsBrackets(t *testing.T) {
+	objects, arrays := strings.Repeat(`{"k":`, 299)+"{", strings.Repeat("[", 300)
+	for _, test := range []struct{ start, others, closing string }{
+		{objects, strings.Repeat("}", 299) + `,"l":` + arrays, strings.Repeat("}", 300)},
+		{arrays, strings.Repeat("]", 299) + "," + objects, strings.Repeat("]", 300)},
+	} {
+		original := tolerant()
+		_, _ = original.Write([]byte(test.start))
+		clone := original.Clone()
+		second := clone.Clone()
+		_, _ = original.Write([]byte(test.others))
+		_, _ = clone.Write([]byte(test.closing))
+		if !clone.Proven() {
+			t.Errorf("%.10q: clone after its original went on: %v", test.start, clone.Err())
+		}
+		third := second.Clone()
+		_, _ = third.Write([]byte(test.others))
+		_, _ = second.Write([]byte(test.closing))
+		if !second.Proven() {
+			t.Errorf("%.10q: original after its clone went on: %v", test.start, second.Err())
+		}
+	}
+}
+
 func TestOpaque(t *testing.T) {
 	for _, doc := range []string{"", "x", "\x00\xff"} {
 		got := feed(Opaque, doc)

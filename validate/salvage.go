@@ -96,9 +96,7 @@ type mender struct {
 func (m *mender) take(p []byte) (bool, error) {
 	m.held = append(m.held, p...)
 	search := max(0, len(p)-salvageSearch)
-	if m.scan.run(p[:search]) < search {
-		return false, nil
-	}
+	m.scan.run(p[:search]) // if that breaks, so does the search
 	n, safe := m.scan.search(p[search:])
 	if n < len(p)-search {
 		return false, nil
