@@ -220,7 +220,9 @@ func (a *appender) confirm(rec *record, it *Item) (bool, error) {
 		a.failed = true
 		return false, err
 	}
-	a.s.markSynced(pack)
+	if !a.h.gaps(pack) && checkFrames(f, a.h, pack) == nil {
+		a.s.markSynced(pack) // of the others in it no more need be asked
+	}
 	return true, nil
 }
 
@@ -249,16 +251,21 @@ func (s *Store) checkTail(h *history) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	err = checkFrames(f, h, h.tail.name)
+	if errors.Is(err, ErrDamaged) {
+		h.tail = nil
+		return nil
+	}
+	return err
+}
+
+// checkFrames verifies all frames of a pack.
+func checkFrames(f io.ReaderAt, h *history, pack string) error {
 	for i := range h.recs {
-		if h.recs[i].Pack != h.tail.name {
+		if h.recs[i].Pack != pack {
 			continue
 		}
-		err := checkFrame(f, &h.recs[i])
-		if errors.Is(err, ErrDamaged) {
-			h.tail = nil
-			return nil
-		}
-		if err != nil {
+		if err := checkFrame(f, &h.recs[i]); err != nil {
 			return err
 		}
 	}

@@ -59,15 +59,16 @@ func TestFlippedByteIsFoundAndContained(t *testing.T) {
 		}
 		for _, e := range entries {
 			got, err := readVersion(s, "f", e.Tx)
-			needs := e.Tx == hit.Tx || e.DeltaBase == hit.Tx
-			if !needs && (err != nil || got != v[e.Tx]) {
+			if err == nil && got != v[e.Tx] {
+				t.Errorf("at %d: version %d is another content", off, e.Tx)
+			}
+			if needs := e.Tx == hit.Tx || e.DeltaBase == hit.Tx; err != nil && !needs {
 				t.Errorf("at %d: version %d is lost with %d: %v", off, e.Tx, hit.Tx, err)
 			}
-			if needs && err == nil {
-				t.Errorf("at %d: version %d was read all the same", off, e.Tx)
-			}
-			if needs != (err != nil) || needs && e.Tx != hit.Tx && !slices.Contains(found[0].Lost, e.Tx) {
-				t.Errorf("at %d: version %d: needed %v, reported lost %v", off, e.Tx, needs, found[0].Lost)
+			// The number of the entry whose line was hit may be unknown.
+			lost := slices.Contains(found[0].Lost, e.Tx)
+			if lost != (err != nil) && e.Tx != hit.Tx {
+				t.Errorf("at %d: version %d: reported lost %v, read: %v", off, e.Tx, lost, err)
 			}
 		}
 		if t.Failed() {

@@ -242,6 +242,11 @@ func (h *history) abandoned(pack string) bool {
 	return slices.ContainsFunc(h.packs, func(p packInfo) bool { return p.name == pack && p.abandoned })
 }
 
+// gaps reports whether some of the pack with the name can't be read.
+func (h *history) gaps(pack string) bool {
+	return slices.ContainsFunc(h.packs, func(p packInfo) bool { return p.name == pack && len(p.gaps) > 0 })
+}
+
 // entry is a record as callers see it.
 func (h *history) entry(r *record) Entry {
 	e := r.Entry

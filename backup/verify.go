@@ -128,18 +128,20 @@ func (c *packCheck) record(ctx context.Context, f disk.File, r *record, rep *Rep
 		return
 	}
 	err := checkFrame(f, r)
-	if err == nil && !r.Removed {
-		err = c.content(ctx, f, r)
-	}
 	if err != nil {
 		w := &window{r: f, size: c.scan.size}
 		torn := w.tornAt(r.frameOff, r.end(), err) && c.scan.unconfirmed(r.Offset)
-		fnd := &finding{Damage{c.path, r.Pack, r.Offset, nil, err}, torn}
-		c.found = append(c.found, fnd)
-		c.lost(r, fnd)
-		return
+		c.found = append(c.found, &finding{Damage{c.path, r.Pack, r.Offset, nil, err}, torn})
 	}
 	if r.Removed {
+		return
+	}
+	// A frame may be hit where it does not matter: then nothing is lost.
+	if bad := c.content(ctx, f, r); bad != nil {
+		if err == nil {
+			c.found = append(c.found, &finding{Damage{c.path, r.Pack, r.Offset, nil, bad}, false})
+		}
+		c.lost(r, c.found[len(c.found)-1])
 		return
 	}
 	c.whole[r.Tx] = r
