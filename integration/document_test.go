@@ -136,7 +136,7 @@ func watch(t *testing.T, path string, parse func([]byte) (int64, error), stop <-
 		select {
 		case <-stop:
 			return reads
-		case <-time.After(time.Duration(rand.IntN(3000)) * time.Microsecond):
+		case <-time.After(time.Duration(rand.IntN(8000)) * time.Microsecond):
 		}
 		content, err := os.ReadFile(path)
 		switch {

@@ -49,7 +49,7 @@ func killWriter(t *testing.T, m *harness.Mount, w writer, rounds int) {
 
 	var seq int64
 	for round := range rounds {
-		p := w.start(t, path, seq, 50+rand.IntN(3000))
+		p := w.start(t, path, seq, 50+rand.IntN(1500))
 		waitAck(t, p)
 		time.Sleep(time.Duration(rand.IntN(30_000)) * time.Microsecond)
 		p.Signal(syscall.SIGKILL)
@@ -122,7 +122,7 @@ func (k *daemonKiller) round(t *testing.T, round int, kinds []int) {
 	var procs []*harness.Proc
 	for _, kind := range kinds {
 		w := writers[kind]
-		procs = append(procs, w.start(t, k.m.File(w.file), k.seqs[kind], 20+rand.IntN(2000)))
+		procs = append(procs, w.start(t, k.m.File(w.file), k.seqs[kind], 20+rand.IntN(800)))
 	}
 	stop := make(chan struct{})
 	var readers sync.WaitGroup

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,10 +113,12 @@ func (m *Mount) Start() {
 	})
 }
 
-// answers asks the mount, which may be a dead one that is about to be cleared.
+// answers asks the mount something that no cache knows: a dead one that is
+// about to be cleared may have the rest, and the directory that it hides has
+// another type.
 func answers(point string) bool {
-	var st unix.Stat_t
-	return unix.Stat(point, &st) == nil && Mounted(point)
+	var st unix.Statfs_t
+	return unix.Statfs(point, &st) == nil && st.Type == unix.FUSE_SUPER_MAGIC
 }
 
 // Kill ends the daemon with SIGKILL and waits for it; the mount is dead then.
@@ -214,14 +217,7 @@ func tail(s string, n int) string {
 
 // Mounted reports whether a mount of intact is on the point, without
 // touching it.
-func Mounted(point string) bool {
-	for _, m := range mounts() {
-		if m == point {
-			return true
-		}
-	}
-	return false
-}
+func Mounted(point string) bool { return slices.Contains(mounts(), point) }
 
 // mounts lists the points of all mounts of intact on the machine.
 func mounts() []string {

@@ -39,7 +39,7 @@ func serve(dir string) error {
 	server, err := fuse.NewServer(fs, dir, &fuse.MountOptions{
 		FsName:            "crashlab",
 		Name:              "crashlab",
-		MaxWrite:          1 << 20,
+		MaxWrite:          512 << 10, // a read of more does not fit the pipe it is spliced through
 		DirectMountStrict: true,
 	})
 	if err != nil {

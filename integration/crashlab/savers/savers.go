@@ -21,10 +21,12 @@ type Step func()
 type Way func(dir, name string, n int, step Step) error
 
 // Ways are the ways to save, by name. On a bare file system only "atomic"
-// survives every crash; the others are what the product is for, or, as
+// survives every crash, where data=writeback is not set, and "atomic-held"
+// everywhere; the others are what the product is for, or, as
 // controls, what the laboratory must catch.
 var Ways = map[string]Way{
 	"atomic":        recipe{sync: true, syncDir: true}.save,
+	"atomic-held":   recipe{sync: true, syncDir: true, hold: true}.save,
 	"rename":        recipe{}.save,
 	"rename-fsync":  recipe{sync: true}.save,
 	"rename-dir":    recipe{syncDir: true}.save,
@@ -58,6 +60,7 @@ type recipe struct {
 	sync    bool // fsync the temporary file first
 	unlink  bool // remove the old file first
 	syncDir bool // fsync the directory last
+	hold    bool // keep the old file open until then, so that its blocks are not freed
 }
 
 func (r recipe) save(dir, name string, n int, step Step) error {
@@ -81,6 +84,12 @@ func (r recipe) save(dir, name string, n int, step Step) error {
 			return fmt.Errorf("unlink: %w", err)
 		}
 		step()
+	}
+	if r.hold {
+		old, err := os.Open(path)
+		if err == nil {
+			defer func() { _ = old.Close() }() // only held
+		}
 	}
 	if err := os.Rename(temp, path); err != nil {
 		return fmt.Errorf("rename: %w", err)

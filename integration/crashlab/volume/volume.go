@@ -28,13 +28,20 @@ type Type struct {
 
 // Types are the file systems of the laboratory.
 //
-// ext4 by default orders data before the rename that publishes it, which
-// hides a missing fsync: ext4-strict switches both safeguards off. Neither
-// ext4 nor btrfs survives a torn super block: that of ext4 is never torn,
-// and btrfs, whose trees rest on it too, gets a disk of 4 KiB sectors.
+// ext4 by default allocates the blocks of a file that is renamed over
+// another one at once, which hides a missing fsync: ext4-strict does not.
+// ext4-writeback also writes data in no order with the metadata, and lets
+// freed blocks be used again before the transaction that freed them is on
+// the disk: a file that was replaced by an unfinished rename may come back
+// with foreign bytes, unless somebody held it open until then.
+//
+// Neither ext4 nor btrfs survives a torn super block: that of ext4 is never
+// torn, and btrfs, whose trees rest on it too, gets a disk of 4 KiB sectors.
 var Types = []Type{
 	{Name: "ext4", FS: "ext4", Size: 256 << 20, TearUnit: 512, Solid: 4096, mkfs: mkfsExt4},
 	{Name: "ext4-strict", FS: "ext4", Size: 256 << 20, TearUnit: 512, Solid: 4096, mkfs: mkfsExt4,
+		options: "noauto_da_alloc"},
+	{Name: "ext4-writeback", FS: "ext4", Size: 256 << 20, TearUnit: 512, Solid: 4096, mkfs: mkfsExt4,
 		options: "noauto_da_alloc,data=writeback"},
 	{Name: "xfs", FS: "xfs", Size: 320 << 20, TearUnit: 512,
 		mkfs: []string{"mkfs.xfs", "-q", "-f"}, options: "nouuid"},
