@@ -158,7 +158,11 @@ func BenchmarkClone(b *testing.B) {
 	doc := corpora()["pretty"]
 	_, _ = c.Write(doc[:len(doc)/2])
 	b.ReportAllocs()
+	var last Checker
 	for b.Loop() {
-		c.Clone()
+		last = c.Clone()
+	}
+	if last.Verdict() != Unfinished {
+		b.Fatal(last.Err())
 	}
 }
