@@ -100,11 +100,9 @@ type Config struct {
 	Rules      []RuleConfig     `toml:"rule"`
 }
 
-// ShrinkConfig says what a drastic shrink is.
+// ShrinkConfig says what happens to a drastic shrink.
 type ShrinkConfig struct {
-	Action  ShrinkAction `toml:"action"`
-	Ratio   float64      `toml:"ratio"`    // new size over old size below which a save counts
-	MinSize Size         `toml:"min_size"` // smaller predecessors never count
+	Action ShrinkAction `toml:"action"`
 }
 
 // RetentionConfig says which versions of a file are kept: what is not given is
@@ -203,12 +201,6 @@ func (c *Config) setDefaults() {
 	if c.Shrink.Action == "" {
 		c.Shrink.Action = ShrinkReport
 	}
-	if c.Shrink.Ratio == 0 {
-		c.Shrink.Ratio = 0.1
-	}
-	if c.Shrink.MinSize == 0 {
-		c.Shrink.MinSize = 512
-	}
 }
 
 // badValue is a ConfigError that also knows the key path of its mistake, so
@@ -230,8 +222,6 @@ func (c *Config) check() *badValue {
 		return bad("on_conflict", "on_conflict is %q, want keep or refuse", c.OnConflict)
 	case !c.Shrink.Action.valid():
 		return bad("action", "shrink.action is %q, want report, refuse or off", c.Shrink.Action)
-	case c.Shrink.Ratio < 0 || c.Shrink.Ratio >= 1:
-		return bad("ratio", "shrink.ratio is %v, want a number from 0 to 1", c.Shrink.Ratio)
 	case c.Quarantine.MaxFiles < 0:
 		return bad("max_files", "quarantine.max_files is %d, want 0 or more", c.Quarantine.MaxFiles)
 	case c.Retention.Last != nil && *c.Retention.Last < 1:

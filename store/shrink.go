@@ -22,12 +22,14 @@ func (s *Store) shrinks(path string, size int64) (before int64, yes bool) {
 	if v, ok := s.journal.Pending(path); ok {
 		before = v.Size
 	}
-	return before, isShrink(s.config.Shrink, before, size)
+	return before, isShrink(before, size)
 }
 
-// isShrink is the definition of a drastic shrink.
-func isShrink(c ShrinkConfig, before, after int64) bool {
-	return before >= int64(c.MinSize) && float64(after) < float64(before)*c.Ratio
+// isShrink is the definition of a drastic shrink: more than 90 % and more than
+// 1 KiB are lost. Retention, which keeps the version before, has the same.
+func isShrink(before, after int64) bool {
+	lost := before - after
+	return lost > 1<<10 && lost*10 > before*9
 }
 
 func (s *Store) shrinkAction(path string) ShrinkAction {
