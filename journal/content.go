@@ -12,6 +12,8 @@ type memoryContent struct{ *bytes.Reader }
 
 func (memoryContent) Close() error { return nil }
 
+func memory(b []byte) Content { return memoryContent{bytes.NewReader(b)} }
+
 // fileContent is a content in a file that nobody changes. The open file
 // outlives its name.
 type fileContent struct {
@@ -40,10 +42,13 @@ func (j *Journal) OpenPending(path string) (Version, Content, bool, error) {
 // openLocked opens the content of a version in the index. It gives mu back:
 // only what needs the version to stay in the index is done under it.
 func (j *Journal) openLocked(v *version) (Content, error) {
-	if v.held && !v.appended {
+	if v.appended {
+		return j.openAppended(v)
+	}
+	if v.held {
 		inline := v.inline
 		j.mu.Unlock()
-		return memoryContent{bytes.NewReader(inline)}, nil
+		return memory(inline), nil
 	}
 	if v.stage != "" {
 		// The name is removed only after the version left the index.
@@ -54,6 +59,16 @@ func (j *Journal) openLocked(v *version) (Content, error) {
 		}
 		return fileContent{f, v.Size}, nil
 	}
+	inline, err := j.pinnedBytes(v)
+	if err != nil {
+		return nil, err
+	}
+	return memory(inline), nil
+}
+
+// pinnedBytes reads the content in the record of v. The caller holds mu,
+// which it gives back.
+func (j *Journal) pinnedBytes(v *version) ([]byte, error) {
 	seg, off := v.seg, v.off
 	seg.pins++
 	j.mu.Unlock()
@@ -61,10 +76,7 @@ func (j *Journal) openLocked(v *version) (Content, error) {
 	j.mu.Lock()
 	seg.pins--
 	j.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	return memoryContent{bytes.NewReader(inline)}, nil
+	return inline, err
 }
 
 // readBack reads the content in the record of v at off in seg, which must be

@@ -177,7 +177,7 @@ func current(t testing.TB, j *Journal, d disk.Disk, path string) (string, bool) 
 	if ok {
 		defer c.Close()
 		b, err := io.ReadAll(io.NewSectionReader(c, 0, c.Size()))
-		if err != nil || sha256.Sum256(b) != v.SHA256 {
+		if err != nil || (sha256.Sum256(b) != v.SHA256 && v.SHA256 != [32]byte{}) {
 			t.Fatalf("pending %s: %d bytes with a wrong checksum, %v", path, len(b), err)
 		}
 		return string(b), true

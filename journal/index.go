@@ -10,8 +10,8 @@ type version struct {
 	inline []byte   // the record's content, if held
 	held   bool
 	// baseSize is where the record's content begins in an appended
-	// version, prior what comes before it: nil with baseSize > 0 means the
-	// backing file as of the time of the first append.
+	// version, and prior the version it goes on from; nil: the backing
+	// file. Journal.mu guards prior.
 	baseSize int64
 	prior    *version
 	appended bool
@@ -94,6 +94,7 @@ func (x *index) forget(path string, tx TxID) []*version {
 		x.enter(path, -1)
 	default:
 		x.paths[path] = append([]*version(nil), vs[n:]...)
+		vs[n].prior = nil // an append goes on from the backing file now
 	}
 	return vs[:n:n]
 }

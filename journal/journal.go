@@ -38,6 +38,8 @@ type Journal struct {
 	lastTx  TxID
 	queue   []*request // waiting to be written, in order of their TxIDs
 	leading bool       // somebody is writing a batch
+	writing []*request // that batch
+	settled sync.Cond  // with mu: a batch was written
 	segs    []*segment // with live records, oldest first; the last is being written
 	free    []*segment // nothing in them is needed
 	spare   *segment   // begun, empty, next in line
@@ -125,6 +127,7 @@ func Open(d disk.Disk, o Options) (*Journal, Report, error) {
 		failing: map[string]*row{},
 		own:     map[string]seen{},
 	}
+	j.settled.L = &j.mu
 	report, err := j.recover()
 	if err != nil {
 		j.closeFiles()

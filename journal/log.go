@@ -54,6 +54,12 @@ func (j *Journal) submit(r *request) error {
 		j.mu.Unlock()
 		return err
 	}
+	if r.typ == recordAppend && !r.again {
+		if err := j.awaitBase(r.version); err != nil {
+			j.mu.Unlock()
+			return err
+		}
+	}
 	if r.typ == recordCommit || r.typ == recordAppend {
 		if !r.again {
 			j.lastTx++
@@ -74,12 +80,15 @@ func (j *Journal) submit(r *request) error {
 	}
 	j.leading = true
 	batch := j.takeBatch()
+	j.writing = batch
 	j.mu.Unlock()
 
 	synced := j.w.write(j, batch)
 
 	j.mu.Lock()
 	j.finish(batch, synced)
+	j.writing = nil
+	j.settled.Broadcast()
 	for _, other := range batch {
 		if other != r {
 			other.wake <- struct{}{} // has room: nobody waits for mu here
@@ -127,6 +136,9 @@ func (j *Journal) finish(batch []*request, synced bool) {
 			continue
 		}
 		r.version.seg, r.version.off, r.version.size = r.seg, r.off, r.size()
+		if r.version.appended {
+			r.version.prior = j.index.newest(r.version.Path)
+		}
 		j.index.add(r.version, r.tail)
 		j.stats.Commits++
 	}

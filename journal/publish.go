@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"intactfs/journal/disk"
@@ -89,6 +90,10 @@ func (j *Journal) checkpoint(ctx context.Context, force bool) error {
 	if merr := j.moveStuck(); err == nil {
 		err = merr
 	}
+	if errors.Is(err, syscall.ENOSPC) {
+		// Unused segments are the reserve that publishing lives on.
+		err = errors.Join(err, j.shrink(0))
+	}
 	j.mu.Lock()
 	j.signalDrained()
 	j.mu.Unlock()
@@ -98,9 +103,10 @@ func (j *Journal) checkpoint(ctx context.Context, force bool) error {
 	return j.tidy()
 }
 
-// tidy leaves the journal ready for more after a round.
+// tidy gives back what a burst of commits left behind, and leaves the
+// journal ready for more.
 func (j *Journal) tidy() error {
-	if err := j.shrink(); err != nil {
+	if err := j.shrink(maxFree); err != nil {
 		return err
 	}
 	if err := j.prepareSpare(); err != nil {

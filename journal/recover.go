@@ -91,6 +91,9 @@ func (j *Journal) replay(sc *scan, report *Report) error {
 	if err := j.checkStages(report); err != nil {
 		return err
 	}
+	if err := j.linkAppends(report); err != nil {
+		return err
+	}
 	report.Pending = j.index.count
 	return nil
 }
@@ -109,7 +112,7 @@ func (j *Journal) replayRecord(s *segment, off, size int64, r record, after bool
 			}
 		}
 		return nil
-	case recordCommit:
+	case recordCommit, recordAppend:
 		p, err := decodeCommit(r.tx, r.payload)
 		if err != nil || after {
 			return err
@@ -120,7 +123,11 @@ func (j *Journal) replayRecord(s *segment, off, size int64, r record, after bool
 		}
 		report.Records++
 		paths[r.tx] = p.Path
-		v := &version{Version: p.Version, seg: s, off: off, size: size, stage: p.stage}
+		v := &version{Version: p.Version, seg: s, off: off, size: size, stage: p.stage,
+			baseSize: p.baseSize, appended: r.typ == recordAppend}
+		if p.stage != "" && v.appended || p.baseSize != 0 && !v.appended {
+			return fmt.Errorf("%w: neither a whole content nor an append", errPayload)
+		}
 		var inline []byte
 		if j.index.held+int64(len(p.content)) <= j.index.maxHeld {
 			inline = bytes.Clone(p.content)

@@ -116,12 +116,12 @@ func (j *Journal) recycle() {
 	}
 }
 
-// shrink removes segments that a burst of commits left behind. The mark that
+// shrink removes unused segments but for keep. The mark that
 // freed them named an older segment as the oldest needed; one more mark, of
 // the present state, makes it safe that they are gone.
-func (j *Journal) shrink() error {
+func (j *Journal) shrink(keep int) error {
 	j.mu.Lock()
-	if len(j.free) <= maxFree {
+	if len(j.free) <= keep {
 		j.mu.Unlock()
 		return nil
 	}
@@ -132,7 +132,7 @@ func (j *Journal) shrink() error {
 	for {
 		j.mu.Lock()
 		n := len(j.free)
-		if n <= maxFree || j.free[0].pins > 0 {
+		if n <= keep || j.free[0].pins > 0 {
 			j.mu.Unlock()
 			return nil
 		}
@@ -163,16 +163,4 @@ func (j *Journal) mark(txs []TxID) error {
 		return fmt.Errorf("mark as published: %w", err)
 	}
 	return nil
-}
-
-// pinned runs f while s can't be used for anything else.
-func (j *Journal) pinned(s *segment, f func() error) error {
-	j.mu.Lock()
-	s.pins++
-	j.mu.Unlock()
-	err := f()
-	j.mu.Lock()
-	s.pins--
-	j.mu.Unlock()
-	return err
 }

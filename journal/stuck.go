@@ -1,7 +1,5 @@
 package journal
 
-import "io"
-
 // stuckSegments is how many segments may pile up behind versions that can't
 // be published, before these are written again at the end.
 const stuckSegments = 4
@@ -50,17 +48,13 @@ func (j *Journal) rewrite(v *version) error {
 	r := newRequest(recordCommit)
 	defer r.release()
 	r.version, r.again, r.sync, r.internal = v, true, true, true
-	p := &commitPayload{Version: v.Version, stage: v.stage}
+	if v.appended {
+		r.typ = recordAppend
+	}
+	p := &commitPayload{Version: v.Version, stage: v.stage, baseSize: v.baseSize}
 	if v.stage == "" {
-		c, err := j.open(v)
-		if err != nil {
-			return err
-		}
-		r.tail = make([]byte, v.Size)
-		if _, err := c.ReadAt(r.tail, 0); err != nil && err != io.EOF {
-			return err
-		}
-		if err := c.Close(); err != nil {
+		var err error
+		if r.tail, err = j.ownBytes(v); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -85,7 +86,7 @@ func (j *Journal) remember(path string) error {
 
 // preserve hands the versions to the history, oldest first.
 func (j *Journal) preserve(ctx context.Context, w *job) error {
-	for some := range slices.Chunk(w.versions, keepAtOnce) {
+	for some := range slices.Chunk(withoutPrefixes(w.versions), keepAtOnce) {
 		if err := j.preserveSome(ctx, w.path, some); err != nil {
 			return err
 		}
@@ -107,6 +108,9 @@ func (j *Journal) preserveSome(ctx context.Context, path string, versions []*ver
 			return err
 		}
 		contents = append(contents, c)
+		if err := j.sumUp(v, c); err != nil {
+			return err
+		}
 		kept = append(kept, Kept{Version: v.Version, Content: c})
 	}
 	return j.o.Preserver.Preserve(ctx, path, kept)
@@ -216,7 +220,7 @@ func copyContent(f disk.File, c Content, v *version) error {
 		if n == 0 && err != nil {
 			return fmt.Errorf("read version %d: %w", v.Tx, err)
 		}
-		if v.stage != "" {
+		if v.stage != "" || v.appended {
 			sum.Write(buf[:n])
 		}
 		if _, err := f.WriteAt("publish:write", buf[:n], off); err != nil {
@@ -224,8 +228,8 @@ func copyContent(f disk.File, c Content, v *version) error {
 		}
 		off += int64(n)
 	}
-	if v.stage != "" && [32]byte(sum.Sum(nil)) != v.SHA256 {
-		return &Damage{Segment: v.stage, Reason: "content changed since it was committed"}
+	if (v.stage != "" || v.appended) && [32]byte(sum.Sum(nil)) != v.SHA256 {
+		return &Damage{Segment: cmp.Or(v.stage, v.Path), Reason: "content changed since it was committed"}
 	}
 	return nil
 }
