@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"time"
 
 	"intactfs/store"
@@ -86,6 +87,7 @@ var codes = []struct {
 	{"no-daemon", ErrNoDaemon},
 	{"busy", ErrBusy},
 	{"nothing", ErrNothing},
+	{"not-exist", iofs.ErrNotExist},
 	{"bad-args", ErrBadArgs},
 	{"damaged", store.ErrDamaged},
 	{"read-only", store.ErrReadOnly},
