@@ -182,6 +182,11 @@ func (a *appender) finish() error {
 	a.f = nil
 	a.s.markSynced(a.t.name)
 	a.h.tail = a.t
+	for i := range a.h.packs {
+		if p := &a.h.packs[i]; p.name == a.t.name {
+			p.size = a.t.off
+		}
+	}
 	a.h.recs = append(a.h.recs, a.recs...)
 	a.h.settle()
 	a.recs, a.taken = nil, nil
