@@ -98,7 +98,7 @@ func (a *appender) delta(rec *record, content []byte) ([]byte, error) {
 	if t == nil {
 		return nil, nil
 	}
-	tx := t.chain.base(rec.Size, t.off)
+	tx := t.chain.base(rec.Size, t.off >= a.s.packSize)
 	if tx == 0 {
 		return nil, nil
 	}

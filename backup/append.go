@@ -34,7 +34,7 @@ type appender struct {
 }
 
 // put adds a record and its frame. A keyframe goes to a new pack where the
-// old one would grow beyond packSize.
+// old one would grow beyond its size.
 func (a *appender) put(rec record, frame []byte) error {
 	rec.frameLen = int64(len(frame))
 	rec.frameCRC = crc32.Checksum(frame, castagnoli)
@@ -63,7 +63,7 @@ func (a *appender) room(rec *record, frameLen int64) error {
 		t = a.h.tail
 	}
 	keyframe := rec.DeltaBase == 0 && !rec.Removed && t != nil && !t.chain.aside(rec.Size)
-	if keyframe && t.off > 0 && t.off+frameLen > packSize {
+	if keyframe && t.off > 0 && t.off+frameLen > a.s.packSize {
 		if err := a.finish(); err != nil {
 			return err
 		}

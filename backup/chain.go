@@ -1,9 +1,8 @@
 package backup
 
 const (
-	// packSize is the size from which on a pack ends before the next
-	// keyframe.
-	packSize = 1 << 20
+	// defaultPackSize is Store.packSize outside of tests.
+	defaultPackSize = 1 << 20
 	// maxRun is how many large versions are deltas against the one before,
 	// until one is a delta against the first of the run: a restore then
 	// takes runs + maxRun steps instead of one for each version.
@@ -77,13 +76,14 @@ func (c *chain) aside(size int64) bool {
 }
 
 // base returns the entry that a content of size bytes should be a delta
-// against in a pack of packLen bytes; 0 asks for a keyframe.
-func (c *chain) base(size, packLen int64) uint64 {
+// against; 0 asks for a keyframe. A pack that is full wants one soon, as with
+// it the next pack begins.
+func (c *chain) base(size int64, full bool) uint64 {
 	switch {
 	case c.key.tx == 0 || size < c.key.size/8 || size > largeContent || c.last.size > largeContent:
 		return 0
 	case size < smallContent && c.key.size < smallContent:
-		if packLen >= packSize || c.worn() {
+		if full || c.worn() {
 			return 0
 		}
 		return c.key.tx

@@ -212,19 +212,33 @@ func noise(seed int64, size int) string {
 func TestAddAcrossPacksBroken(t *testing.T) {
 	v := versions{}
 	for i := range uint64(3) {
-		v[i+1] = noise(int64(i), 600<<10)
+		v[i+1] = noise(int64(i), 9000)
 	}
 	scene{
 		before: func(t *testing.T, s *Store) { mustAdd(t, s, "f", v.items(1)...) },
-		work:   func(s *Store) error { return s.Add(context.Background(), "f", v.items(2, 3)) },
+		work: func(s *Store) error {
+			s.packSize = 10000
+			return s.Add(context.Background(), "f", v.items(2, 3))
+		},
 		after: func(t *testing.T, s *Store, done bool) {
 			if done {
 				checkVersions(t, s, "f", v, nil)
+				if n := len(packsOf(t, s, "f")); n < 3 {
+					t.Errorf("%d packs, want one for each", n)
+				}
 			} else {
 				checkVersions(t, s, "f", v.only(1), v)
 			}
 		},
 	}.sweep(t)
+}
+
+func packsOf(t *testing.T, s *Store, path string) map[string]bool {
+	packs := map[string]bool{}
+	for _, e := range mustList(t, s, path) {
+		packs[e.Pack] = true
+	}
+	return packs
 }
 
 func TestRemoveAndPinBroken(t *testing.T) {

@@ -34,7 +34,7 @@ func (s *Store) Expire(ctx context.Context, path string, p Policy, now time.Time
 		entries = append(entries, h.entry(&h.recs[i]))
 	}
 	res.Decisions = Plan(entries, p, now)
-	work := newRewrite(h, res.Decisions, p.Slack)
+	work := newRewrite(h, res.Decisions, p.Slack, s.packSize)
 	res.Dropped, res.Freed = work.dropped, work.freed
 	if dry || len(work.runs) == 0 {
 		return res, work.damaged
@@ -96,21 +96,22 @@ type run struct {
 
 // rewriting is what Expire has to do.
 type rewriting struct {
-	runs    []run
-	dropped int
-	freed   int64 // about
-	need    int64 // bytes that the largest run may take, about
-	kept    int   // entries of all packs that stay
-	damaged error // names the packs that would have been rewritten
+	packSize int64
+	runs     []run
+	dropped  int
+	freed    int64 // about
+	need     int64 // bytes that the largest run may take, about
+	kept     int   // entries of all packs that stay
+	damaged  error // names the packs that would have been rewritten
 }
 
 func (w *rewriting) keepsNothing() bool { return w.kept == 0 && w.damaged == nil }
 
 // newRewrite groups the packs of which enough is dropped into runs.
-func newRewrite(h *history, plan []Decision, slack float64) *rewriting {
+func newRewrite(h *history, plan []Decision, slack float64, packSize int64) *rewriting {
 	keep, drop := map[string][]record{}, map[string]int64{}
 	count := map[string]int{}
-	w := &rewriting{}
+	w := &rewriting{packSize: packSize}
 	for i := range plan {
 		r := h.recs[i]
 		if plan[i].Keep {
@@ -149,7 +150,7 @@ func newRewrite(h *history, plan []Decision, slack float64) *rewriting {
 func (w *rewriting) add(r run, join bool) {
 	w.dropped += r.dropped
 	w.kept += len(r.keep)
-	if last := len(w.runs) - 1; join && w.runs[last].takes(&r) {
+	if last := len(w.runs) - 1; join && w.runs[last].takes(&r, w.packSize) {
 		w.runs[last].packs = append(w.runs[last].packs, r.packs...)
 		w.runs[last].keep = append(w.runs[last].keep, r.keep...)
 		w.runs[last].dropped += r.dropped
@@ -161,7 +162,7 @@ func (w *rewriting) add(r run, join bool) {
 
 // takes reports whether the packs of o can become one with those of r. No
 // number may be there twice: a delta names its base by it.
-func (r *run) takes(o *run) bool {
+func (r *run) takes(o *run, packSize int64) bool {
 	if r.need()+o.need() > packSize {
 		return false
 	}

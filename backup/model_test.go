@@ -67,6 +67,7 @@ func modelOpen(t *rapid.T, d *disktest.Disk) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.packSize = rapid.SampledFrom([]int64{1000, 5000, defaultPackSize}).Draw(t, "pack size")
 	return s
 }
 

@@ -54,6 +54,9 @@ type Store struct {
 	o     Options
 	log   *slog.Logger
 	codec *codec
+	// packSize is the size from which on a pack ends before the next
+	// keyframe.
+	packSize int64
 
 	// tree is held for writing by what renames directories, for reading by
 	// everything else.
@@ -85,7 +88,7 @@ func Open(d disk.Disk, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
 	return &Store{
-		d: d, o: o, log: o.Log, codec: c, seed: maphash.MakeSeed(),
+		d: d, o: o, log: o.Log, codec: c, packSize: defaultPackSize, seed: maphash.MakeSeed(),
 		index:     newLRU[string, *history](maxIndexed),
 		synced:    newLRU[string, struct{}](maxSynced),
 		abandoned: make(map[uint64]int64),
