@@ -204,7 +204,7 @@ func clientPath(w []string, num func(int) int64) (string, error) {
 		sort.Strings(names)
 		return strings.Join(names, " "), err
 	}
-	return "", fmt.Errorf("no command %q", w[0])
+	return clientLoop(w, num)
 }
 
 func clientStat(what, path string) (string, error) {
@@ -274,4 +274,100 @@ func clientMmap(fd, flags, size int) (string, error) {
 	}
 	out := string(b)
 	return out, unix.Munmap(b)
+}
+
+// clientLoop is what a client does many times over.
+func clientLoop(w []string, num func(int) int64) (string, error) {
+	for i := range num(2) {
+		var err error
+		switch w[0] {
+		case "increments": // a counter under a lock, as careful programs do it
+			err = clientIncrement(w[1])
+		case "appends":
+			err = clientAppend(w[1], fmt.Sprintf("{\"who\":%q,\"n\":%d}\n", w[3], i))
+		case "replaces":
+			temp := fmt.Sprintf("%s.%d.tmp", w[1], os.Getpid())
+			err = os.WriteFile(temp, clientDocument(i), 0644)
+			if err == nil {
+				err = os.Rename(temp, w[1])
+			}
+		case "saves":
+			err = os.WriteFile(w[1], clientDocument(i), 0644)
+		case "checks":
+			err = clientCheck(w[1])
+		default:
+			err = fmt.Errorf("no command %q", w[0])
+		}
+		if err != nil {
+			return "", fmt.Errorf("round %d: %w", i, err)
+		}
+	}
+	return "ok", nil
+}
+
+// clientDocument is one of many documents of different lengths, each made of
+// one letter alone.
+func clientDocument(i int64) []byte {
+	n := 1 + int(i*7919%5000)
+	return []byte(`"` + strings.Repeat(string(rune('a'+i%26)), n) + `"`)
+}
+
+// clientCheck reads a document in pieces and fails if it isn't one of those.
+func clientCheck(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	text, err := clientRead(fd, 1000)
+	if cerr := unix.Close(fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	body, ok := strings.CutPrefix(text, `"`)
+	body, ok2 := strings.CutSuffix(body, `"`)
+	if !ok || !ok2 || strings.Trim(body, body[:1]) != "" {
+		return fmt.Errorf("torn: %d bytes %.40q", len(text), text)
+	}
+	return nil
+}
+
+func clientIncrement(path string) error {
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := retry(func() error { return unix.Flock(fd, unix.LOCK_EX) }); err != nil {
+		return fmt.Errorf("flock: %w", err)
+	}
+	buf := make([]byte, 100)
+	n, err := unix.Pread(fd, buf, 0)
+	if err != nil {
+		return err
+	}
+	var count int
+	if _, err := fmt.Sscanf(string(buf[:n]), "[%d]", &count); err != nil {
+		return fmt.Errorf("%q: %w", buf[:n], err)
+	}
+	next := fmt.Sprintf("[%d]", count+1)
+	if _, err := unix.Pwrite(fd, []byte(next), 0); err != nil {
+		return err
+	}
+	if err := unix.Ftruncate(fd, int64(len(next))); err != nil {
+		return err
+	}
+	return unix.Flock(fd, unix.LOCK_UN)
+}
+
+func clientAppend(path, line string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC, 0644)
+	if err != nil {
+		return err
+	}
+	if _, err := unix.Write(fd, []byte(line)); err != nil {
+		return err
+	}
+	return unix.Close(fd)
 }

@@ -96,6 +96,7 @@ type Server struct {
 	fs    *fileSystem
 	fuse  *fuse.Server
 	point string
+	mount caller.Mount
 	done  chan struct{}
 }
 
@@ -122,7 +123,7 @@ func Mount(ctx context.Context, o Options) (*Server, error) {
 		s.log.Warn("who closes a file can't be told", "error", err)
 	}
 	s.who = caller.New(caller.Options{Mount: point})
-	return &Server{fs: s, fuse: server, point: o.MountPoint, done: make(chan struct{})}, nil
+	return &Server{fs: s, fuse: server, point: o.MountPoint, mount: point, done: make(chan struct{})}, nil
 }
 
 func newFileSystem(ctx context.Context, o Options) (*fileSystem, error) {

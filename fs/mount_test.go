@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,8 +106,20 @@ func (m *mounted) unmount(t *testing.T) {
 	go func() { m.server.Wait(); close(done) }()
 	select {
 	case <-done:
+		return
+	case <-time.After(patience / 4):
+	}
+	// A copy of the mount may live on in somebody else's mount namespace, made
+	// while it was here. Ending the connection ends that too; what hangs in
+	// the server itself goes on hanging.
+	_, minor, _ := strings.Cut(m.server.mount.Dev, ":")
+	_ = os.WriteFile("/sys/fs/fuse/connections/"+minor+"/abort", []byte("1"), 0)
+	select {
+	case <-done:
+		t.Log("the mount lived on elsewhere and was aborted")
 	case <-time.After(patience):
-		t.Error("the server did not end after the unmount")
+		buf := make([]byte, 1<<20)
+		t.Errorf("the server did not end after the unmount: %s", buf[:runtime.Stack(buf, true)])
 	}
 }
 

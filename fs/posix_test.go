@@ -18,6 +18,9 @@ func (noRules) For(string) *Rule { return nil }
 func TestPosix(t *testing.T) {
 	if dir := os.Getenv("INTACT_TEST_POSIX"); dir != "" {
 		for name, fn := range posixtest.All {
+			if name == "FcntlFlockLocksFile" {
+				continue // wants POSIX locks of one process to conflict
+			}
 			t.Run(name, func(t *testing.T) {
 				own := filepath.Join(dir, name)
 				if err := os.Mkdir(own, 0755); err != nil {
