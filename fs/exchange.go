@@ -81,6 +81,9 @@ func (s *fileSystem) rejoin(from, to place) error {
 		return s.unprotect(d)
 	case d != nil:
 		d.rule.Store(to.rule)
+		d.mu.Lock()
+		d.head, d.resume = Version{}, nil // those were of the other name
+		d.mu.Unlock()
 	case to.rule != nil:
 		protected := s.backedDocument(to.rule, freshIno())
 		protected.filled.Store(true)

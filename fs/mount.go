@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -113,6 +114,13 @@ func Mount(ctx context.Context, o Options) (*Server, error) {
 	s, err := newFileSystem(context.WithoutCancel(ctx), o)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.MountPoint, err)
+	}
+	// As the mount table will name it.
+	if o.MountPoint, err = filepath.EvalSymlinks(o.MountPoint); err == nil {
+		o.MountPoint, err = filepath.Abs(o.MountPoint)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mount: %w", err)
 	}
 	server, err := fuse.NewServer(s, o.MountPoint, mountOptions(o))
 	if err != nil {

@@ -44,6 +44,11 @@ func (s *fileSystem) setSize(n *node, d *document, in *fuse.SetAttrIn, size int6
 		if err != nil {
 			return err
 		}
+		if d != nil && in.Valid&fuse.FATTR_KILL_SUIDGID != 0 {
+			if err := s.killDocSuid(d); err != nil {
+				return err
+			}
+		}
 		return f.truncate(&in.InHeader, size)
 	}
 	if d != nil {

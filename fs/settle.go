@@ -202,22 +202,25 @@ func noteOf(e decide.Event) string {
 	return ""
 }
 
-// keepDraft leaves an emptied version for the next writer.
+// keepDraft leaves an emptied version for the next writer, unless something
+// was committed since the handle emptied it. The stage ends at once: by the
+// time of the last release somebody may have filled the draft.
 func (w *writer) keepDraft(e decide.Event, f decide.Facts) {
-	d := w.d
-	if f.Empty {
-		d.mu.Lock()
-		d.draft = true
-		d.mu.Unlock()
-		d.show()
-	}
-	if e == decide.Release {
-		if !f.Empty {
+	if !f.Empty {
+		if e == decide.Release {
 			w.quarantine("it was left unfinished")
-			return
 		}
-		w.detach()
+		return
 	}
+	d, cut := w.d, w.cut
+	d.mu.Lock()
+	if d.head.Tx == w.baseVersion.Tx && !d.gone {
+		d.draft = true
+	}
+	d.mu.Unlock()
+	d.show()
+	w.detach()
+	w.cut = cut // what this handle writes later still starts from nothing
 }
 
 // commit hands the stage over as the newest version of the document's name.

@@ -54,6 +54,7 @@ type writer struct {
 	viewed atomic.Pointer[stage.Stage]
 	baseSz atomic.Int64 // what a lines stage is added to, for its size
 	staged atomic.Bool
+	killed atomic.Bool  // set-id bits were dropped for this handle
 	mtime  atomic.Int64 // of the content, ns since 1970; 0: not changed
 
 	idleMu sync.Mutex
@@ -142,8 +143,8 @@ func (w *writer) begin() error {
 	draft, head, resume := d.draft, d.head, d.resume
 	d.mu.Unlock()
 	w.baseVersion = head
-	if draft {
-		w.draft = true
+	if draft || w.cut {
+		w.draft = draft
 		w.attach(stage.New(options))
 		return nil
 	}
@@ -228,6 +229,9 @@ func (w *writer) write(in *fuse.WriteIn, data []byte) (int, error) {
 		_, err := st.WriteAt(data, int64(in.Offset))
 		return err
 	})
+	if err == nil && in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 && !w.killed.Swap(true) {
+		err = w.s.killDocSuid(w.d)
+	}
 	if err != nil {
 		return 0, err
 	}
