@@ -66,6 +66,7 @@ func appendWorkload(d *disktest.Disk, h *memoryHistory, l *ledger) {
 }
 
 func TestAppendCrashAtEveryOperation(t *testing.T) {
+	t.Parallel()
 	for n := 1; ; n++ {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)
@@ -78,7 +79,7 @@ func TestAppendCrashAtEveryOperation(t *testing.T) {
 			labelled(t, fmt.Sprintf("crash instead of operation %d (%s), %s", n, d.Steps()[n-1], name), func() {
 				recoverAndCheck(t, after, h, l)
 				// Recovery itself interrupted, at a few places.
-				for m := 3; m < 40; m += 9 {
+				for m := 3; m < 40; m += 13 {
 					again := d.AfterCrash(rand.New(rand.NewSource(int64(m))), 60, disktest.CrashAt(m))
 					h := h.on(again)
 					if j, _, err := Open(again, small(h)); err == nil {

@@ -170,6 +170,7 @@ func TestRelaxedSyncsSoon(t *testing.T) {
 }
 
 func TestRelaxedCrashes(t *testing.T) {
+	t.Parallel()
 	for n := 1; ; n++ {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)

@@ -127,6 +127,7 @@ func wantClean(t *testing.T, d *disktest.Disk) {
 }
 
 func TestCrashAtEveryOperation(t *testing.T) {
+	t.Parallel()
 	for n := 1; ; n++ {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)
@@ -145,9 +146,11 @@ func TestCrashAtEveryOperation(t *testing.T) {
 }
 
 func TestErrorAtEveryOperation(t *testing.T) {
+	t.Parallel()
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		for _, sticky := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s sticky=%v", errno, sticky), func(t *testing.T) {
+				t.Parallel()
 				errorAtEveryOperation(t, errno, sticky)
 			})
 		}
@@ -179,7 +182,8 @@ func errorAtEveryOperation(t *testing.T, errno syscall.Errno, sticky bool) {
 // TestCrashDuringRecovery crashes the workload at every operation, and the
 // recovery that follows at each of its own.
 func TestCrashDuringRecovery(t *testing.T) {
-	for n := 1; ; n += 3 {
+	t.Parallel()
+	for n := 1; ; n += 5 {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)
 		workload(d, h, l)

@@ -32,6 +32,7 @@ func killed(t testing.TB, n, size int) (*disktest.Disk, []string) {
 // records, in use for the second time. Each flip is told as damage or as a
 // torn end, or makes no difference; invalid content is never served.
 func TestByteFlippedAtEveryOffset(t *testing.T) {
+	t.Parallel()
 	d := disktest.New()
 	o := small(nil)
 	o.SegmentSize = minSegmentSize
