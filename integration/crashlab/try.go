@@ -80,8 +80,7 @@ func (l *Lab) Try(ctx context.Context, rec *Recording, subject Subject, e Effort
 	all := rec.states(e.Seed)
 	t := &trial{lab: l, rec: rec, subject: subject, effort: e, save: save, seen: map[blocklog.Sum]bool{}}
 	t.tally.Enumerated = len(all)
-	rng := rand.New(rand.NewPCG(e.Seed, 2))
-	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	all = arrange(all, e.Seed)
 
 	states := make(chan blocklog.State)
 	var wait sync.WaitGroup
@@ -106,6 +105,27 @@ func (l *Lab) Try(ctx context.Context, rec *Recording, subject Subject, e Effort
 		return t.tally, fmt.Errorf("try %s: %w", rec.Type.Name, context.Cause(ctx))
 	}
 	return t.tally, nil
+}
+
+// arrange puts the states into a random order in which every other one is a
+// bare flush boundary, as long as there are any: what was acknowledged and
+// is not durable shows there first.
+func arrange(all []blocklog.State, seed uint64) []blocklog.State {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var boundaries, others, out []blocklog.State
+	for _, s := range all {
+		if s.Kind == "none" {
+			boundaries = append(boundaries, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	for len(boundaries) > 0 && len(others) > 0 {
+		out = append(out, boundaries[0], others[0])
+		boundaries, others = boundaries[1:], others[1:]
+	}
+	return append(append(out, boundaries...), others...)
 }
 
 func (t *trial) enough() bool {

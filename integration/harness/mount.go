@@ -136,6 +136,10 @@ func (m *Mount) Daemon() *Proc { return m.proc }
 func (m *Mount) Unmount() {
 	m.t.Helper()
 	if r := Run(m.t, Binary(m.t), "unmount", m.Point); r.Code != 0 {
+		if r.TimedOut { // the stacks of its goroutines tell why
+			m.proc.Signal(syscall.SIGQUIT)
+			m.proc.Wait(m.t, 0)
+		}
 		m.t.Errorf("intact unmount: exit %d\n%s%s\n%s", r.Code, r.Stdout, r.Stderr, m.Log())
 		return
 	}
@@ -200,7 +204,7 @@ func (m *Mount) cleanup() {
 	for Mounted(m.Point) && detach(m.Point) {
 	}
 	if m.t.Failed() {
-		m.t.Logf("the daemon's log:\n%s", tail(m.Log(), 6000))
+		m.t.Logf("the daemon's log:\n%s", tail(m.Log(), 30_000))
 	}
 	if m.proc != nil && !m.opts.Damaged {
 		m.Verify()

@@ -22,7 +22,10 @@ func Hunt(ctx context.Context, lab *crashlab.Lab, kind volume.Type, bug Bug, see
 	for c.Runs < runs && c.Violation == nil {
 		c.Runs++
 		seed++
-		setup := crashlab.Setup{Type: kind, Workload: Workload(seed), Writeback: 0.1}
+		setup := crashlab.Setup{Type: kind, Workload: Workload(seed)}
+		if c.Runs%2 == 0 { // it shows what is written too early, and hides what is never synced
+			setup.Writeback = 0.1
+		}
 		rec, err := lab.Record(ctx, setup, Subject{Bug: bug})
 		if err != nil {
 			return c, err

@@ -29,15 +29,15 @@ var _ crashlab.Subject = Subject{}
 
 const (
 	publishDelay = 3 * time.Millisecond
-	segmentSize  = 2 << 20 // small, so that segments are used again
-	inlineMax    = 200 << 10
+	segmentSize  = 512 << 10 // small, so that segments are used again
+	inlineMax    = 8 << 10   // between the small and the mid contents
 )
 
 // Workload is the saves that the bugs are tried with: contents that travel
 // in a record, and contents that are staged.
 func Workload(seed uint64) savers.Workload {
 	var files []savers.File
-	for _, name := range []string{"small.json", "mid.json", "large-0.json", "large-1.json"} {
+	for _, name := range []string{"small-0.json", "small-1.json", "mid-0.json", "mid-1.json"} {
 		files = append(files, savers.File{Name: name, Ways: []string{"commit"}})
 	}
 	return savers.Workload{Seed: seed, Saves: 8, Files: files}

@@ -75,7 +75,7 @@ def tiny(file, n):
     db = TinyDB(file)
     db.insert({"version": n, "text": "x" * 3000})
     db.update({"version": n, "text": "y" * 10 * n})
-    db.truncate()
+    getattr(db, "drop_tables", getattr(db, "purge_tables", None))()
     db.insert_multiple(make(n)["rows"][:100])
     # Never closed, as in many programs.
 
