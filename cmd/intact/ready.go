@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -55,10 +56,19 @@ func (r readyPipe) send(message relayed) {
 // its error is returned.
 func (a *app) startDaemon(ctx context.Context, dir, point string, f *mountFlags) (*exec.Cmd, error) {
 	args := append([]string{"mount", "--foreground", fmt.Sprintf("--ready-fd=%d", readyFD)}, f.args()...)
-	if f.logPath != "" {
-		args = append(args, "--log-file="+f.logPath)
+	// The daemon works in the root directory: it keeps no other busy.
+	places := []string{dir, point, f.logPath}
+	for i, place := range places {
+		abs, err := filepath.Abs(place)
+		if err != nil {
+			return nil, err
+		}
+		places[i] = abs
 	}
-	args = append(args, "--", dir, point)
+	if f.logPath != "" {
+		args = append(args, "--log-file="+places[2])
+	}
+	args = append(args, "--", places[0], places[1])
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -67,6 +77,7 @@ func (a *app) startDaemon(ctx context.Context, dir, point string, f *mountFlags)
 	// The link is the program that runs, also when its file was replaced.
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Args[0] = "intact"
+	cmd.Dir = "/"
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
