@@ -92,6 +92,11 @@ func TestAppendCrashAtEveryOperation(t *testing.T) {
 	}
 }
 
+func TestAppendErrorAtEveryOperation(t *testing.T) {
+	t.Parallel()
+	errorAtEveryOperation(t, appendWorkload, syscall.EIO, false)
+}
+
 func TestAppendCostsWhatIsAppended(t *testing.T) {
 	d := disktest.New()
 	big := strings.Repeat("0123456789abcde\n", 64<<10)

@@ -129,10 +129,19 @@ func (j *Journal) keepPublished() {
 		case <-b.publish.c:
 		}
 		err := j.checkpoint(b.ctx, false)
-		if err != nil && b.ctx.Err() == nil && !errors.Is(err, ErrStopped) {
+		// Paths that sat this round out are no error of it, and need the
+		// next one too.
+		again := err != nil || j.anyFailing()
+		if again && b.ctx.Err() == nil && !errors.Is(err, ErrStopped) {
 			b.publish.in(j.o.PublishDelay)
 		}
 	}
+}
+
+func (j *Journal) anyFailing() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.failing) > 0
 }
 
 // keepReady is the goroutine that makes spare segments and syncs what

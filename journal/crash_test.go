@@ -151,17 +151,17 @@ func TestErrorAtEveryOperation(t *testing.T) {
 		for _, sticky := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s sticky=%v", errno, sticky), func(t *testing.T) {
 				t.Parallel()
-				errorAtEveryOperation(t, errno, sticky)
+				errorAtEveryOperation(t, workload, errno, sticky)
 			})
 		}
 	}
 }
 
-func errorAtEveryOperation(t *testing.T, errno syscall.Errno, sticky bool) {
+func errorAtEveryOperation(t *testing.T, work func(*disktest.Disk, *memoryHistory, *ledger), errno syscall.Errno, sticky bool) {
 	for n := 1; ; n++ {
 		d := freshDisk(disktest.FailAt(n, errno, sticky))
 		h, l := newHistory(d), newLedger(before)
-		workload(d, h, l)
+		work(d, h, l)
 		if !d.Failed() {
 			return
 		}
@@ -174,6 +174,25 @@ func errorAtEveryOperation(t *testing.T, errno syscall.Errno, sticky bool) {
 		// No crash at all: the process ends, and the next one starts.
 		d.Heal()
 		labelled(t, fmt.Sprintf("error at operation %d (%s), then restart", n, step), func() {
+			recoverAndCheck(t, d, h, l)
+		})
+	}
+}
+
+// TestReadErrorAtEveryOperation fails reading operations: nothing gets lost
+// or invalid by that, and the next start finds everything.
+func TestReadErrorAtEveryOperation(t *testing.T) {
+	t.Parallel()
+	for n := 1; ; n++ {
+		d := freshDisk(disktest.FailReadAt(n, syscall.EIO, n%2 == 0))
+		h, l := newHistory(d), newLedger(before)
+		workload(d, h, l)
+		if !d.Failed() {
+			return
+		}
+		labelled(t, fmt.Sprintf("error at read %d", n), func() {
+			recoverAndCheck(t, d.AfterCrash(nil, 0), h, l)
+			d.Heal()
 			recoverAndCheck(t, d, h, l)
 		})
 	}

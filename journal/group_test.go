@@ -196,6 +196,36 @@ func manyWriters(t *testing.T, durability Durability) {
 	t.Logf("%d commits, %d batches, %d syncs, %d published", s.Commits, s.Batches, s.Syncs, s.Published)
 }
 
+// BenchmarkFloor is what the disk itself takes: the same bytes written and
+// synced in a file full of zeros.
+func BenchmarkFloor(b *testing.B) {
+	d, err := disk.Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer d.Close()
+	f, err := d.Create("bench:create", "f", 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt("bench:fill", make([]byte, defaultSegmentSize), 0); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Sync("bench:sync"); err != nil {
+		b.Fatal(err)
+	}
+	p := make([]byte, 1200)
+	for i := 0; b.Loop(); i++ {
+		if _, err := f.WriteAt("bench:write", p, int64(i*len(p))%(defaultSegmentSize-4096)); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync("bench:sync"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkCommit(b *testing.B) {
 	for _, n := range []int{1, 32} {
 		b.Run(fmt.Sprintf("goroutines=%d", n), func(b *testing.B) { benchmarkCommit(b, n) })

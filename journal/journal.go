@@ -230,8 +230,8 @@ func (j *Journal) maxRecord() int64 {
 	return s.limit(recordCommit) - segmentHeaderSize
 }
 
-// admit waits until the journal has room for one more version. While the
-// backing directory can't be written there is no point in waiting: its error
+// admit waits until the journal has room for one more version. While nothing
+// that is pending can be published there is no point in waiting: the reason
 // is the answer.
 func (j *Journal) admit(ctx context.Context) error {
 	j.mu.Lock()
@@ -240,7 +240,7 @@ func (j *Journal) admit(ctx context.Context) error {
 		if err := j.usable(); err != nil {
 			return err
 		}
-		if err := j.stats.PublishFailing; err != nil {
+		if err := j.stats.PublishFailing; err != nil && len(j.failing) >= len(j.index.paths) {
 			return fmt.Errorf("journal is full: %w", err)
 		}
 		drained := j.drained

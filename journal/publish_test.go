@@ -295,6 +295,30 @@ func TestBackgroundPublishes(t *testing.T) {
 	}
 }
 
+func TestBackgroundComesBackForAFailingPath(t *testing.T) {
+	d := disktest.New()
+	h := newHistory(nil)
+	failures := 0
+	h.fail = func(string) error {
+		if failures++; failures <= 4 {
+			return syscall.EIO
+		}
+		return nil
+	}
+	o := small(h)
+	o.manual, o.PublishDelay = false, time.Millisecond
+	j := mustOpen(t, d, o)
+	mustCommit(t, j, "a.json", "one")
+	wait(t, "success after four failures", func() bool { _, pending := j.Pending("a.json"); return !pending })
+	wait(t, "the failure to be over", func() bool { return j.Stats().PublishFailing == nil })
+	if s := j.Stats(); s.PublishErrors != 4 {
+		t.Errorf("%d failed attempts, want 4", s.PublishErrors)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestCommitWaitsForRoom(t *testing.T) {
 	d := disktest.New()
 	h := newHistory(nil)

@@ -393,13 +393,3 @@ func (d *Disk) Stat(name string) (disk.Info, error) {
 	}
 	return n.info(), nil
 }
-
-// Free implements disk.Disk.
-func (d *Disk) Free() (int64, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.capacity == 0 {
-		return 1 << 40, nil
-	}
-	return max(0, d.capacity-d.used), nil
-}

@@ -47,6 +47,16 @@ func Capacity(bytes int64) Option {
 	return func(d *Disk) { d.capacity = bytes }
 }
 
+// Free implements disk.Disk.
+func (d *Disk) Free() (int64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.capacity == 0 {
+		return 1 << 40, nil
+	}
+	return max(0, d.capacity-d.used), nil
+}
+
 // change counts a changing operation, and breaks it if it is its turn.
 func (d *Disk) change(step disk.Step) error {
 	if d.crashed {
