@@ -14,9 +14,21 @@ import (
 	"intactfs/fs/stage"
 )
 
-// blockSize is what programs are told to write in: large enough that a saved
-// document comes in a few requests instead of thousands.
+// blockSize is what a program that has the file open for writing is told to
+// write in: large enough that a saved document comes in a few requests instead
+// of thousands.
 const blockSize = 1 << 20
+
+// readSize is what all others are told: enough for the whole file, up to
+// blockSize. Not more: the pages of a buffer are made present for every direct
+// read, whatever it finds.
+func readSize(size int64) uint32 {
+	block := uint32(4096)
+	for int64(block) <= size && block < blockSize {
+		block *= 2
+	}
+	return block
+}
 
 // document is a protected file: one name, one line of committed versions, any
 // number of private stages.
@@ -163,7 +175,7 @@ func (d *document) committed() (state, error) {
 	}
 	var out state
 	fillAttr(&out.attr, &st)
-	out.attr.Ino, out.attr.Blksize = d.ino, blockSize
+	out.attr.Ino, out.attr.Blksize = d.ino, readSize(st.Size)
 	if !ctime.IsZero() {
 		putTime(&out.attr.Ctime, &out.attr.Ctimensec, ctime)
 	}
@@ -173,16 +185,20 @@ func (d *document) committed() (state, error) {
 // attrOf is the attributes of a version that is not beneath.
 func attrOf(a Attr, size int64, ctime time.Time, ino uint64) fuse.Attr {
 	out := fuse.Attr{
-		Ino: ino, Size: uint64(size), Blocks: uint64(size+511) / 512,
+		Ino: ino, Size: uint64(size), Blocks: blocksOf(size),
 		Mode: unix.S_IFREG | a.Mode&07777, Nlink: 1,
 		Owner:   fuse.Owner{Uid: a.UID, Gid: a.GID},
-		Blksize: blockSize,
+		Blksize: readSize(size),
 	}
 	putTime(&out.Atime, &out.Atimensec, a.Atime)
 	putTime(&out.Mtime, &out.Mtimensec, a.Mtime)
 	putTime(&out.Ctime, &out.Ctimensec, ctime)
 	return out
 }
+
+// blocksOf is the 512-byte blocks of a content that is not beneath, in whole
+// pages, as most file systems will have it once it is.
+func blocksOf(size int64) uint64 { return uint64(size+4095) / 4096 * 8 }
 
 func putTime(sec *uint64, nsec *uint32, t time.Time) {
 	if t.IsZero() {

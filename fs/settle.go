@@ -26,17 +26,13 @@ func (w *writer) event(e decide.Event, tid uint32) error {
 
 func (w *writer) eventLocked(e decide.Event, tid uint32) (bool, error) {
 	f := w.facts()
-	asked := false
 	for range 8 {
 		d := decide.Decide(e, f)
 		if d.Action != decide.Ask {
-			if e == decide.Flush && f.Changed && !asked && d.Action != decide.Commit {
+			if e == decide.Flush && f.Changed && f.Fate == decide.FateUnasked {
 				w.fate = w.s.who.Fate(tid) // the last release will want it
 			}
 			return w.act(e, d, f)
-		}
-		if d.Ask == decide.Fates {
-			asked = true
 		}
 		if err := w.answer(d.Ask, e, tid, &f); err != nil {
 			return false, err
@@ -74,7 +70,7 @@ func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide
 		}
 		f.Verdict, f.Proven = decide.VerdictOf(res.Verdict), res.Proven
 	case decide.Holders:
-		f.Held, f.ByOpener = w.holders(tid)
+		w.holders(tid, f)
 	case decide.Fates:
 		if e != decide.Release {
 			w.fate = w.s.who.Fate(tid)
@@ -88,25 +84,35 @@ func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide
 	return nil
 }
 
-// holders tells whether the flusher or the opener still has a descriptor that
-// can write to the file, and whether they are the same process.
-func (w *writer) holders(tid uint32) (decide.Answer, bool) {
+// holders finds out whether the flusher or the opener still has a descriptor
+// that can write to the file, and whether they are the same process. A flusher
+// with other descriptors is alive: its fate needs no look of its own.
+func (w *writer) holders(tid uint32, f *decide.Facts) {
 	flusher, ok := w.s.who.TGID(tid)
-	byOpener := ok && flusher == w.opener.PID
-	held := decide.No
-	for _, pid := range []uint32{flusher, w.opener.PID} {
+	f.ByOpener = ok && flusher == w.opener.PID
+	suspects := []uint32{flusher, w.opener.PID}
+	if f.ByOpener {
+		suspects = suspects[:1]
+	}
+	f.Held = decide.No
+	for i, pid := range suspects {
 		if pid == 0 {
-			held = decide.Unknowable
+			f.Held = decide.Unknowable
 			continue
 		}
-		switch answerOf(w.s.who.Holds(pid, w.d.ino, true)) {
-		case decide.Yes:
-			return decide.Yes, byOpener
-		case decide.Unknowable:
-			held = decide.Unknowable
+		look := w.s.who.Look(pid, w.d.ino, true)
+		if i == 0 && look.Alive {
+			w.fate = caller.Fate{State: caller.Alive}
+			f.Fate = decide.Alive
+		}
+		switch {
+		case look.Count > 0:
+			f.Held = decide.Yes
+			return
+		case !look.Known:
+			f.Held = decide.Unknowable
 		}
 	}
-	return held, byOpener
 }
 
 func answerOf(yes, known bool) decide.Answer {

@@ -293,14 +293,15 @@ func (w *writer) release() {
 	w.d.mu.Unlock()
 }
 
-// view puts the stage's size and times over the committed ones.
+// view puts what the holder of the stage sees over the committed attributes.
 func (w *writer) view(out *fuse.Attr) {
+	out.Blksize = blockSize
 	st := w.viewed.Load()
 	if st == nil {
 		return
 	}
 	size := w.baseSz.Load() + st.Size()
-	out.Size, out.Blocks = uint64(size), uint64(size+511)/512
+	out.Size, out.Blocks = uint64(size), blocksOf(size)
 	if ns := w.mtime.Load(); ns != 0 {
 		putTime(&out.Mtime, &out.Mtimensec, time.Unix(0, ns))
 		putTime(&out.Ctime, &out.Ctimensec, time.Unix(0, ns))
