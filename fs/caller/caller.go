@@ -56,12 +56,14 @@ type Table struct {
 // nothing is found below it, whoever has the number then.
 type thread struct {
 	dir  int
-	tgid uint32
+	who  Process
+	seen time.Time // when who was read
 }
 
 const (
-	maxThreads = 256 // cached at a time, each with a descriptor
-	maxStats   = 8   // readers of stat at a time; more would be stuck ones
+	maxThreads = 256                    // cached at a time, each with a descriptor
+	maxAge     = 250 * time.Millisecond // of a program's name and user in Who
+	maxStats   = 8                      // readers of stat at a time; more would be stuck ones
 )
 
 // New makes a table. Close releases what it caches.
@@ -101,32 +103,46 @@ type Process struct {
 // visible. Answers for live threads are cached and checked against reuse of
 // the thread id.
 func (t *Table) TGID(tid uint32) (uint32, bool) {
+	p, ok := t.cached(tid, 0)
+	return p.TGID, ok
+}
+
+// Who tells all about the process of a thread; false if it is gone or not
+// visible. Program is the name of the thread. After an exec or a change of
+// user the name and the user may be those of a quarter second before.
+func (t *Table) Who(tid uint32) (Process, bool) { return t.cached(tid, maxAge) }
+
+// cached is the process of a thread as last read, at most maxAge ago unless
+// that is 0. It is never that of another thread with the same number.
+func (t *Table) cached(tid uint32, maxAge time.Duration) (Process, bool) {
 	if tid == 0 {
-		return 0, false
+		return Process{}, false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if th, ok := t.threads[tid]; ok {
-		if unix.Faccessat(th.dir, "comm", unix.F_OK, 0) == nil {
-			return th.tgid, true
+		fresh := maxAge == 0 || time.Since(th.seen) < maxAge
+		if fresh && unix.Faccessat(th.dir, "comm", unix.F_OK, 0) == nil {
+			return th.who, true
 		}
 		_ = unix.Close(th.dir)
 		delete(t.threads, tid)
 	}
 	dir, err := unix.Open(t.path(tid, ""), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, false
+		return Process{}, false
 	}
 	st, err := readStatus(dir, "status")
 	if err != nil {
 		_ = unix.Close(dir)
-		return 0, false
+		return Process{}, false
 	}
 	if len(t.threads) >= maxThreads {
 		t.forget(maxThreads / 2)
 	}
-	t.threads[tid] = thread{dir, st.tgid}
-	return st.tgid, true
+	who := Process{TGID: st.tgid, UID: st.uid, Program: st.name}
+	t.threads[tid] = thread{dir, who, time.Now()}
+	return who, true
 }
 
 // forget closes cached threads, any, until keep are left.
@@ -138,16 +154,6 @@ func (t *Table) forget(keep int) {
 		_ = unix.Close(th.dir)
 		delete(t.threads, tid)
 	}
-}
-
-// Who tells all about the process of a thread, uncached; false if it is gone
-// or not visible. Program is the name of the thread.
-func (t *Table) Who(tid uint32) (Process, bool) {
-	st, err := t.status(tid)
-	if err != nil {
-		return Process{}, false
-	}
-	return Process{TGID: st.tgid, UID: st.uid, Program: st.name}, true
 }
 
 // IsThreadOf tells whether the thread belongs to the process now. It costs a

@@ -17,29 +17,45 @@ const ownInodes = uint64(1) << 52
 // look is what one look at a process, or at all of them, has found.
 type look struct {
 	files []openFile
+	fds   int  // descriptors there were, on whatever file system
 	known bool // nothing was left out
 }
 
-// Count is how many descriptors the process has on the inode of the mount;
-// with writeOnly those that can write. known is false if /proc does not say.
-// A process that is gone or exiting has none. A process that opened the file
-// several times has at least one for each open that is not closed.
+// Look is what a look at one process has found out.
+type Look struct {
+	Count int  // descriptors on the inode of the mount that was asked for
+	Known bool // nothing was left out of Count
+	// Alive: the process has a descriptor table, as it has not once it exits.
+	Alive bool
+}
+
+// Look looks for descriptors of the process on the inode of the mount; with
+// writeOnly for those that can write. A process that is gone or exiting has
+// none. A process that opened the file several times has at least one for each
+// open that is not closed.
 //
 // Calls that come together share one look; it never began before the call.
-func (t *Table) Count(tgid uint32, ino uint64, writeOnly bool) (n int, known bool) {
+func (t *Table) Look(tgid uint32, ino uint64, writeOnly bool) Look {
 	if tgid == 0 {
-		return 0, false
+		return Look{}
 	}
 	l := t.looks.do(tgid, func() look {
-		files, err := t.process(tgid, time.Time{})
-		return look{files, err == nil}
+		files, fds, err := t.process(tgid, time.Time{})
+		return look{files, fds, err == nil}
 	})
+	found := Look{Known: l.known, Alive: l.fds > 0}
 	for _, f := range l.files {
 		if f.ino == ino && (!writeOnly || f.writes()) && t.ours(f) {
-			n++
+			found.Count++
 		}
 	}
-	return n, l.known
+	return found
+}
+
+// Count is the number that Look finds. known is false if /proc does not say.
+func (t *Table) Count(tgid uint32, ino uint64, writeOnly bool) (n int, known bool) {
+	l := t.Look(tgid, ino, writeOnly)
+	return l.Count, l.Known
 }
 
 // Holds is Count of more than none. If one was found it is known.
@@ -76,7 +92,7 @@ func (t *Table) machine() look {
 	pids, err := list(t.o.Proc)
 	l := look{known: err == nil}
 	for _, pid := range pids {
-		files, err := t.process(pid, end)
+		files, _, err := t.process(pid, end)
 		l.files = append(l.files, files...)
 		if err != nil {
 			l.known = false
@@ -88,17 +104,17 @@ func (t *Table) machine() look {
 	return l
 }
 
-// process lists the open files of a process that can be on the mount. It gives
-// up at end, if there is one.
-func (t *Table) process(tgid uint32, end time.Time) ([]openFile, error) {
+// process lists the open files of a process that can be on the mount, and
+// tells how many descriptors it has. It gives up at end, if there is one.
+func (t *Table) process(tgid uint32, end time.Time) ([]openFile, int, error) {
 	files, n, err := t.table(tgid, t.path(tgid, ""), end)
 	if n > 0 || err != nil {
-		return files, err
+		return files, n, err
 	}
 	// A main thread that has ended shows none; the others still may.
 	tids, err := list(t.path(tgid, "task"))
 	if gone(err) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	for _, tid := range tids {
 		if tid == tgid {
@@ -106,10 +122,10 @@ func (t *Table) process(tgid uint32, end time.Time) ([]openFile, error) {
 		}
 		files, n, err = t.table(tgid, t.path(tgid, "task/"+strconv.FormatUint(uint64(tid), 10)+"/"), end)
 		if n > 0 || err != nil {
-			return files, err
+			return files, n, err
 		}
 	}
-	return nil, err
+	return nil, 0, err
 }
 
 // table reads one descriptor table, and tells how many descriptors there were.

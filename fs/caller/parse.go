@@ -23,28 +23,24 @@ type status struct {
 }
 
 // readFile reads a small file of /proc, at most len(buf) bytes of it, without
-// the poller.
+// the poller. Such a file is made up as a whole when it is read: what comes
+// short of the buffer is all of it.
 func readFile(dir int, name string, buf []byte) ([]byte, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	n := 0
-	for n < len(buf) {
-		m, err := unix.Read(fd, buf[n:])
+	for {
+		n, err := unix.Read(fd, buf)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		if m == 0 {
-			break
-		}
-		n += m
+		return buf[:n], nil
 	}
-	return buf[:n], nil
 }
 
 func readStatus(dir int, name string) (status, error) {
