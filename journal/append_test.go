@@ -67,7 +67,7 @@ func appendWorkload(d *disktest.Disk, h *memoryHistory, l *ledger) {
 
 func TestAppendCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n++ {
+	for n := 1; ; n += stride {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)
 		appendWorkload(d, h, l)

@@ -171,7 +171,7 @@ func TestRelaxedSyncsSoon(t *testing.T) {
 
 func TestRelaxedCrashes(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n++ {
+	for n := 1; ; n += stride {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)
 		o := small(h)

@@ -128,7 +128,7 @@ func wantClean(t *testing.T, d *disktest.Disk) {
 
 func TestCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n++ {
+	for n := 1; ; n += stride {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)
 		workload(d, h, l)
@@ -158,7 +158,7 @@ func TestErrorAtEveryOperation(t *testing.T) {
 }
 
 func errorAtEveryOperation(t *testing.T, work func(*disktest.Disk, *memoryHistory, *ledger), errno syscall.Errno, sticky bool) {
-	for n := 1; ; n++ {
+	for n := 1; ; n += stride {
 		d := freshDisk(disktest.FailAt(n, errno, sticky))
 		h, l := newHistory(d), newLedger(before)
 		work(d, h, l)
@@ -183,7 +183,7 @@ func errorAtEveryOperation(t *testing.T, work func(*disktest.Disk, *memoryHistor
 // or invalid by that, and the next start finds everything.
 func TestReadErrorAtEveryOperation(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n++ {
+	for n := 1; ; n += stride {
 		d := freshDisk(disktest.FailReadAt(n, syscall.EIO, n%2 == 0))
 		h, l := newHistory(d), newLedger(before)
 		workload(d, h, l)
@@ -202,7 +202,7 @@ func TestReadErrorAtEveryOperation(t *testing.T) {
 // recovery that follows at each of its own.
 func TestCrashDuringRecovery(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n += 5 {
+	for n := 1; ; n += 5 * stride {
 		d := freshDisk(disktest.CrashAt(n))
 		h, l := newHistory(d), newLedger(before)
 		workload(d, h, l)

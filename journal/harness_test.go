@@ -231,6 +231,9 @@ func (l *ledger) commit(j *Journal, path, content string, staged bool) error {
 		l.acked[path] = len(l.started[path]) - 1
 		l.ackedTx[path] = append(l.ackedTx[path], v.Tx)
 		l.maxTx = max(l.maxTx, v.Tx)
+	} else {
+		// Without a crash the one before is the newest again.
+		l.started[path] = append(l.started[path], l.started[path][len(l.started[path])-2])
 	}
 	return err
 }
