@@ -83,7 +83,10 @@ type Preserver interface {
 	// returns nil. A Tx it already has is skipped.
 	Preserve(ctx context.Context, path string, versions []Kept) error
 	// Adopt makes the backing file at path an entry of its own if the
-	// newest entry is something else. No such file is not an error.
+	// newest entry is something else. No such file is not an error. After
+	// a crash the newest entries may be versions that were preserved and
+	// not yet published: a file that equals one shortly before them is
+	// known, and needs no other entry.
 	Adopt(ctx context.Context, path string) error
 }
 
