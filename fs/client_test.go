@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"sort"
 	"strconv"
 	"strings"
@@ -145,6 +146,8 @@ func clientDo(files map[string]int, w []string) (string, error) {
 		return "ok", unix.Fchmod(fd, uint32(num(2)))
 	case "flock":
 		return "ok", unix.Flock(fd, int(num(2)))
+	case "spawn": // a child that closes all it inherited by its exec
+		return "ok", exec.Command("/bin/true").Run()
 	case "sendfile":
 		return clientSendfile(fd)
 	case "mmap":
@@ -282,7 +285,7 @@ func clientLoop(w []string, num func(int) int64) (string, error) {
 		var err error
 		switch w[0] {
 		case "increments": // a counter under a lock, as careful programs do it
-			err = clientIncrement(w[1])
+			err = clientIncrement(w[1], w[3])
 		case "appends":
 			err = clientAppend(w[1], fmt.Sprintf("{\"who\":%q,\"n\":%d}\n", w[3], i))
 		case "replaces":
@@ -333,14 +336,21 @@ func clientCheck(path string) error {
 	return nil
 }
 
-func clientIncrement(path string) error {
+func clientIncrement(path, how string) error {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := retry(func() error { return unix.Flock(fd, unix.LOCK_EX) }); err != nil {
-		return fmt.Errorf("flock: %w", err)
+	posix := unix.Flock_t{Type: unix.F_WRLCK}
+	err = retry(func() error {
+		if how == "lockf" {
+			return unix.FcntlFlock(uintptr(fd), unix.F_SETLKW, &posix)
+		}
+		return unix.Flock(fd, unix.LOCK_EX)
+	})
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
 	}
 	buf := make([]byte, 100)
 	n, err := unix.Pread(fd, buf, 0)
@@ -357,6 +367,9 @@ func clientIncrement(path string) error {
 	}
 	if err := unix.Ftruncate(fd, int64(len(next))); err != nil {
 		return err
+	}
+	if how != "flock" {
+		return nil // the close gives it up
 	}
 	return unix.Flock(fd, unix.LOCK_UN)
 }

@@ -30,6 +30,9 @@ func run(t *testing.T, m *mounted, steps []step) {
 		case s.do[0] == "KILL":
 			c.kill()
 			delete(clients, s.who)
+		case s.do[0] == "EXIT":
+			c.end()
+			delete(clients, s.who)
 		case len(s.want) > 0 && s.want[0] == '~':
 			c.eventually(s.want[1:], s.do...)
 		default:
@@ -286,6 +289,23 @@ func TestProtected(t *testing.T) {
 			do("w", "", "KILL"),
 			do("r", oldDoc, "cat", "f.json"),
 		}, 0, -1},
+		{"a child is spawned while the file is unfinished", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "3", "write", "f", `{"a`),
+			do("w", "ok", "spawn"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "4", "write", "f", `":1}`),
+			do("w", "ok", "spawn"),
+			do("r", oldDoc, "cat", "f.json"),
+			do("w", "ok", "close", "f"),
+			do("r", `{"a":1}`, "cat", "f.json"),
+		}, 1, 0},
+		{"a writer that exits without a close", []step{
+			do("w", "ok", "open", "f", "f.json", "w"),
+			do("w", "10", "write", "f", newDoc),
+			do("w", "", "EXIT"),
+			do("r", newDoc, "cat", "f.json"),
+		}, 1, 0},
 		{"two writers: the last close wins", []step{
 			do("a", "ok", "open", "f", "f.json", "w"),
 			do("b", "ok", "open", "f", "f.json", "w"),

@@ -37,11 +37,15 @@ func (m *mounted) quiet(t *testing.T) {
 }
 
 func TestIncrementsUnderALock(t *testing.T) {
-	m := mount(t, testRules{})
-	m.seed(t, "n.json", "[0]")
-	job := []string{"increments", "n.json", "40"}
-	together(t, m, [][]string{job, job, job, job})
-	m.client(t).want("[160]", "cat", "n.json")
+	for _, how := range []string{"flock", "flock given up by close", "lockf"} {
+		t.Run(how, func(t *testing.T) {
+			m := mount(t, testRules{})
+			m.seed(t, "n.json", "[0]")
+			job := []string{"increments", "n.json", "40", how}
+			together(t, m, [][]string{job, job, job, job})
+			m.client(t).want("[160]", "cat", "n.json")
+		})
+	}
 }
 
 func TestAppendersKeepAllLines(t *testing.T) {
