@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	iofs "io/fs"
 	"slices"
@@ -142,6 +143,10 @@ func (s *Store) step(pack io.ReaderAt, r *record, base []byte) ([]byte, error) {
 			err = fmt.Errorf("%w: frame is cut short", ErrDamaged)
 		}
 		return nil, fmt.Errorf("read version %d in %s: %w", r.Tx, r.Pack, err)
+	}
+	// Before decoding: what a damaged frame says of its size costs memory.
+	if crc32.Checksum(frame, castagnoli) != r.frameCRC {
+		return nil, fmt.Errorf("%w: version %d in %s at %d: checksum of the frame", ErrDamaged, r.Tx, r.Pack, r.Offset)
 	}
 	if r.DeltaBase == 0 {
 		base = nil

@@ -136,7 +136,7 @@ func (c *packCheck) record(ctx context.Context, f disk.File, r *record, rep *Rep
 	if r.Removed {
 		return
 	}
-	// A frame may be hit where it does not matter: then nothing is lost.
+	// Only of a streamed content the frame may be hit where it is no matter.
 	if bad := c.content(ctx, f, r); bad != nil {
 		if err == nil {
 			c.found = append(c.found, &finding{Damage{c.path, r.Pack, r.Offset, nil, bad}, false})
