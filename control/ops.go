@@ -172,8 +172,8 @@ func (v *Service) at(ctx context.Context, a AtArgs, _ Sink) ([]store.Entry, erro
 	return v.Store.At(ctx, a.Path, a.Time)
 }
 
-func (v *Service) paths(_ context.Context, a PathsArgs, _ Sink) ([]string, error) {
-	return v.Store.Paths(a.Prefix, a.Limit)
+func (v *Service) paths(ctx context.Context, a PathsArgs, _ Sink) ([]string, error) {
+	return v.Store.Paths(ctx, a.Prefix, a.Limit)
 }
 
 func (v *Service) show(ctx context.Context, a VersionArgs, sink Sink) (store.Entry, error) {

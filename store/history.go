@@ -227,9 +227,12 @@ func (s *Store) At(ctx context.Context, path string, at time.Time) ([]Entry, err
 
 // Paths lists the paths that have history and begin with prefix, at most
 // limit of them: for completion.
-func (s *Store) Paths(prefix string, limit int) ([]string, error) {
-	dir := prefix[:strings.LastIndex(prefix, "/")+1]
-	all, err := s.history.Paths(strings.TrimSuffix(dir, "/"))
+func (s *Store) Paths(ctx context.Context, prefix string, limit int) ([]string, error) {
+	dir := strings.TrimSuffix(prefix[:strings.LastIndex(prefix, "/")+1], "/")
+	if err := s.Settle(ctx, dir); err != nil {
+		return nil, s.kind(err)
+	}
+	all, err := s.history.Paths(dir)
 	if err != nil && !errors.Is(err, backup.ErrNotFound) {
 		return nil, s.kind(err)
 	}

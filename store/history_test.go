@@ -151,10 +151,10 @@ func TestAt(t *testing.T) {
 			}
 		})
 	}
-	if got, err := p.store.Paths("d/", 10); err != nil || len(got) != 2 {
+	if got, err := p.store.Paths(ctx, "d/", 10); err != nil || len(got) != 2 {
 		t.Errorf("paths are %q, %v", got, err)
 	}
-	if got, err := p.store.Paths("d/b", 10); err != nil || len(got) != 1 || got[0] != "d/b.json" {
+	if got, err := p.store.Paths(ctx, "d/b", 10); err != nil || len(got) != 1 || got[0] != "d/b.json" {
 		t.Errorf("paths are %q, %v", got, err)
 	}
 }
@@ -171,6 +171,7 @@ func TestPinAndPrune(t *testing.T) {
 	if err := p.store.Pin(ctx, "a.json", all[1].Tx, true); err != nil {
 		t.Fatal(err)
 	}
+	p.store.policy.Slack = 0 // drop at once
 	dry, err := p.store.Prune(ctx, "a.json", true)
 	if err != nil || len(dry) != 1 || len(p.log("a.json")) != 6 {
 		t.Fatalf("dry run: %+v, %v", dry, err)
@@ -193,7 +194,6 @@ func TestPinAndPrune(t *testing.T) {
 	if err := p.store.Pin(ctx, "a.json", all[1].Tx, false); err != nil {
 		t.Fatal(err)
 	}
-	p.store.policy.Slack = 0 // drop at once
 	p.store.dirty.add("a.json", 1)
 	p.store.retainRound(ctx)
 	if got := len(p.log("a.json")); got != 2 {

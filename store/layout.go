@@ -145,10 +145,13 @@ func syncDir(root *os.Root, name string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// lockPoll is how often a lock is tried that somebody holds.
+const lockPoll = 20 * time.Millisecond
+
 // lock takes the lock of the directory: shared for those that only read. It
-// returns a *LockedError when somebody is in the way. The lock goes when the
-// file is closed, or with the process.
-func lock(root *os.Root, shared bool, h Holder) (*os.File, error) {
+// returns a *LockedError when somebody is in the way for longer than patience.
+// The lock goes when the file is closed, or with the process.
+func lock(root *os.Root, shared bool, h Holder, patience time.Duration) (*os.File, error) {
 	f, err := openLock(root, shared)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", lockName, err)
@@ -157,7 +160,12 @@ func lock(root *os.Root, shared bool, h Holder) (*os.File, error) {
 	if shared {
 		how = unix.LOCK_SH
 	}
-	if err := flock(f, how|unix.LOCK_NB); err != nil {
+	err = flock(f, how|unix.LOCK_NB)
+	for waited := time.Duration(0); errors.Is(err, unix.EWOULDBLOCK) && waited < patience; waited += lockPoll {
+		time.Sleep(lockPoll)
+		err = flock(f, how|unix.LOCK_NB)
+	}
+	if err != nil {
 		holder := readHolder(f)
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
@@ -194,12 +202,16 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// readHolder is empty when the file says nothing intelligible: the lock, not
+// readHolder is empty when the file says nothing intelligible, or names a
+// process that has ended: those who only read leave no name, and the lock, not
 // its text, is what counts.
 func readHolder(f *os.File) Holder {
 	var h Holder
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, 4096))
-	if err != nil || json.Unmarshal(text, &h) != nil {
+	if err != nil || json.Unmarshal(text, &h) != nil || h.PID <= 0 {
+		return Holder{}
+	}
+	if errors.Is(unix.Kill(h.PID, 0), unix.ESRCH) {
 		return Holder{}
 	}
 	return h

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	iofs "io/fs"
 	"strings"
 	"time"
@@ -86,8 +87,42 @@ func (p pastView) Open(ctx context.Context, path string, tx uint64) (fs.Content,
 	if err != nil {
 		return nil, p.missing(err)
 	}
-	return c, nil
+	return p.light(c), nil
 }
+
+// maxInMemory is the largest content, in bytes, that an open version keeps in
+// memory for as long as it is read.
+const maxInMemory = 4 << 20
+
+// light moves a larger content into a file without a name. Where there is no
+// room for one it stays as it is: history is readable on a full disk.
+func (p pastView) light(c fs.Content) fs.Content {
+	if c.Size() <= maxInMemory || p.s.readOnly {
+		return c
+	}
+	name, f, err := p.s.journal.NewStage()
+	if err != nil {
+		return c
+	}
+	err = p.s.journal.Discard(name)
+	if err == nil {
+		w := &stage{name: name, file: f}
+		_, err = io.CopyBuffer(onlyWriter{io.NewOffsetWriter(w, 0)}, io.NewSectionReader(c, 0, c.Size()), make([]byte, 256<<10))
+	}
+	if err != nil {
+		p.s.log.Debug("an open version stays in memory", "err", err)
+		_ = f.Close()
+		return c
+	}
+	if err := c.Close(); err != nil {
+		p.s.log.Debug("close a version", "err", err)
+	}
+	return backing{f, f, c.Size()}
+}
+
+// onlyWriter hides the other methods of a writer, so that a copy to it goes
+// through the buffer.
+type onlyWriter struct{ io.Writer }
 
 // refusalNote is the note of a refused content as people read it.
 type refusalNote struct {
@@ -150,5 +185,5 @@ func (p pastView) OpenRefused(_ context.Context, id string) (fs.Content, error) 
 	if err != nil {
 		return nil, p.missing(err)
 	}
-	return c, nil
+	return p.light(c), nil
 }

@@ -88,6 +88,9 @@ func (s *Store) Prune(ctx context.Context, path string, dry bool) ([]backup.Plan
 	if s.readOnly && !dry {
 		return nil, ErrReadOnly
 	}
+	if err := s.Settle(ctx, path); err != nil {
+		return nil, s.kind(err)
+	}
 	paths, err := s.historyPaths(path)
 	if err != nil {
 		return nil, err

@@ -36,6 +36,8 @@ type Options struct {
 	Fallback bool
 	// Background runs retention, and looks once for what changed beneath.
 	Background bool
+	// Patience is how long to wait for a lock that somebody holds.
+	Patience time.Duration
 	// Override changes the configuration after it was read: flags.
 	Override func(*Config)
 	// Now is the clock; default time.Now.
@@ -114,7 +116,7 @@ func (s *Store) open(dirFile *os.File, o Options) error {
 		return err
 	}
 	holder := Holder{PID: os.Getpid(), Purpose: o.Purpose, Since: s.now().UTC()}
-	if s.lock, err = lock(s.root, o.ReadOnly, holder); err != nil {
+	if s.lock, err = lock(s.root, o.ReadOnly, holder, o.Patience); err != nil {
 		return err
 	}
 	if err := s.configure(o.Override); err != nil {

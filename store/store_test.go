@@ -342,6 +342,28 @@ func TestLock(t *testing.T) {
 		})
 	}
 	p.close()
+	t.Run("holder-that-has-ended", func(t *testing.T) {
+		p.write(lockName, `{"pid": 4194999, "purpose": "mounted on /gone"}`)
+		reader := &place{t: t, dir: p.dir, clock: p.clock}
+		reader.open(Options{ReadOnly: true})
+		defer reader.close()
+		var locked *LockedError
+		if err := other.try(Options{Patience: 3 * lockPoll}); !errors.As(err, &locked) || locked.Holder.PID != 0 {
+			t.Errorf("open: %v, want a LockedError without a holder", err)
+		}
+	})
+	t.Run("patience", func(t *testing.T) {
+		holder := &place{t: t, dir: p.dir, clock: p.clock}
+		holder.open(Options{})
+		released := make(chan error)
+		go func(s *Store) { time.Sleep(2 * lockPoll); released <- s.Close() }(holder.store)
+		patient := &place{t: t, dir: p.dir, clock: p.clock}
+		patient.open(Options{Patience: time.Minute})
+		patient.close()
+		if err := <-released; err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("readers-share", func(t *testing.T) {
 		one := &place{t: t, dir: p.dir, clock: p.clock}
 		one.open(Options{ReadOnly: true})

@@ -59,7 +59,7 @@ func (a *app) recover(ctx context.Context, arg string) error {
 	bar := a.newProgress("recovering")
 	defer bar.end()
 	bar.at(0, 1)
-	s, err := store.Open(dir, store.Options{Purpose: "recover", Now: a.now, Log: a.plainLog()})
+	s, err := store.Open(dir, store.Options{Purpose: "recover", Patience: lockPatience, Now: a.now, Log: a.plainLog()})
 	if err != nil {
 		return hintDamaged(fmt.Errorf("%s: %w", t.dir, err))
 	}

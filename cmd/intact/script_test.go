@@ -27,7 +27,7 @@ import (
 //	cmp FILE FILE          both are the same; stdout is the last output
 //	mounted DIR            intact is mounted there
 //	save FILE TEXT         write in place, as a program of its own
-//	exists, rm, mkdir, cp, write, flip, killdaemon
+//	exists, rm, mkdir, cp, write, flip, killdaemon, termdaemon
 type script struct {
 	t      *testing.T
 	ctx    context.Context
@@ -195,7 +195,9 @@ func (s *script) command(name string, args []string) error {
 	case "flip":
 		return s.flip(args[0])
 	case "killdaemon":
-		return killDaemon(s.abs(args[0]))
+		return killDaemon(s.abs(args[0]), unix.SIGKILL)
+	case "termdaemon":
+		return killDaemon(s.abs(args[0]), unix.SIGTERM)
 	}
 	return fmt.Errorf("no such command")
 }
@@ -292,13 +294,13 @@ func (s *script) flip(pattern string) error {
 	return nil
 }
 
-// killDaemon kills the daemon of a mount and waits for its end.
-func killDaemon(point string) error {
+// killDaemon sends the daemon of a mount a signal and waits for its end.
+func killDaemon(point string, signal unix.Signal) error {
 	pid := daemonOf(point)
 	if pid == 0 {
 		return errors.New("no daemon")
 	}
-	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+	if err := unix.Kill(pid, signal); err != nil {
 		return err
 	}
 	for end := time.Now().Add(30 * time.Second); alive(pid); time.Sleep(5 * time.Millisecond) {

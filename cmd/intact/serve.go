@@ -79,7 +79,7 @@ func (d *daemon) start(ctx context.Context) error {
 	}
 	d.store, err = store.Open(d.dirFile, store.Options{
 		Purpose: "mounted on " + d.point, Create: true, Fallback: true, Background: true,
-		Override: d.flags.override, Now: d.app.now, Log: d.log,
+		Patience: lockPatience, Override: d.flags.override, Now: d.app.now, Log: d.log,
 	})
 	if err != nil {
 		return refused{explainOpen(d.dir, err)}
@@ -138,7 +138,7 @@ func (d *daemon) mount(ctx context.Context) error {
 		Root: d.dirFile, RootPath: d.dir, MountPoint: d.point,
 		Store: d.store, Rules: d.store, Log: d.log, Control: d.control.Path(),
 		IdleCommit: time.Duration(*d.store.Config().IdleCommit), Now: d.app.now, Debug: d.flags.debug,
-		PrivateToUser: os.Geteuid() != 0,
+		PrivateToUser: os.Geteuid() != 0, Past: d.store.PastView(), PastTime: d.app.pastTime,
 	}
 	for _, option := range d.flags.options {
 		switch option {

@@ -69,6 +69,10 @@ const (
 // patience is how long a daemon may be silent within a call.
 const patience = 2 * time.Minute
 
+// lockPatience is how long to wait for another command to be done with the
+// directory.
+const lockPatience = 3 * time.Second
+
 // session reaches the daemon of the target, or opens the directory itself.
 func (a *app) session(ctx context.Context, t target, what intent, purpose string) (control.Caller, error) {
 	if t.mount != nil {
@@ -100,7 +104,7 @@ func (a *app) openHere(ctx context.Context, t target, what intent, purpose strin
 		return c, err
 	}
 	s, err := store.Open(dir, store.Options{
-		Purpose: purpose, ReadOnly: what == toRead, Now: a.now, Log: a.plainLog(),
+		Purpose: purpose, ReadOnly: what == toRead, Patience: lockPatience, Now: a.now, Log: a.plainLog(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.dir, err)
