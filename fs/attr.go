@@ -84,6 +84,13 @@ func (s *fileSystem) Statx(_ <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxO
 		return toStatus(err)
 	}
 	out.SetTimeout(timeout)
+	fillStatx(out, &attr)
+	s.fillBirth(n, out)
+	return fuse.OK
+}
+
+// fillStatx translates what GetAttr tells.
+func fillStatx(out *fuse.StatxOut, attr *fuse.Attr) {
 	out.Mask = unix.STATX_BASIC_STATS
 	out.Blksize, out.Nlink, out.Uid, out.Gid = attr.Blksize, attr.Nlink, attr.Uid, attr.Gid
 	out.Mode, out.Ino, out.Size, out.Blocks = uint16(attr.Mode), attr.Ino, attr.Size, attr.Blocks
@@ -91,8 +98,6 @@ func (s *fileSystem) Statx(_ <-chan struct{}, in *fuse.StatxIn, out *fuse.StatxO
 	out.Mtime = fuse.SxTime{Sec: attr.Mtime, Nsec: attr.Mtimensec}
 	out.Ctime = fuse.SxTime{Sec: attr.Ctime, Nsec: attr.Ctimensec}
 	out.RdevMajor, out.RdevMinor = unix.Major(uint64(attr.Rdev)), unix.Minor(uint64(attr.Rdev))
-	s.fillBirth(n, out)
-	return fuse.OK
 }
 
 // fillBirth adds the time of birth and the file flags, where there are any.

@@ -11,8 +11,8 @@ import (
 // mount doesn't show it.
 const ownDir = ".intact"
 
-// reserved says that a name is intact's own. A view of history would be
-// answered at the places that ask this.
+// reserved says that a name is intact's own. The view of history answers for
+// it before anybody here is asked.
 func (s *fileSystem) reserved(dir *node, name string) bool {
 	return dir == s.tree.atRoot && name == ownDir
 }

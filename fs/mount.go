@@ -53,6 +53,12 @@ type Options struct {
 	IdleCommit time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Past is what the view of history below .intact shows; nil leaves the
+	// view out.
+	Past Past
+	// PastTime reads a time as people type it, for the names below
+	// .intact/at; nil knows none.
+	PastTime func(text string) (time.Time, error)
 	// Debug logs every request and reply.
 	Debug bool
 	// FuseOptions are further mount options, as for mount -o.
@@ -81,6 +87,9 @@ type fileSystem struct {
 	tree    *tree
 	handles handleTable
 	counts  counters
+
+	lockersMu sync.Mutex
+	lockers   map[uint64]map[uint64]struct{} // by handle: owners of POSIX locks
 
 	// names is held shared from finding where a file is beneath until that
 	// name is used by one quick call, and exclusively while names change.
@@ -122,7 +131,11 @@ func Mount(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mount: %w", err)
 	}
-	server, err := fuse.NewServer(s, o.MountPoint, mountOptions(o))
+	var raw fuse.RawFileSystem = s
+	if o.Past != nil {
+		raw = viewed{s, newView(s, o)}
+	}
+	server, err := fuse.NewServer(raw, o.MountPoint, mountOptions(o))
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", o.MountPoint, err)
 	}
@@ -148,6 +161,7 @@ func newFileSystem(ctx context.Context, o Options) (*fileSystem, error) {
 	s := &fileSystem{
 		ctx:     ctx,
 		locks:   locks.New(),
+		lockers: map[uint64]map[uint64]struct{}{},
 		root:    o.RootPath,
 		rootFD:  fd,
 		rootDev: st.Dev,

@@ -140,7 +140,9 @@ type refusalNote struct {
 	Truncated bool      `json:"truncated,omitempty"`
 	SHA256    string    `json:"sha256"`
 	Kept      string    `json:"kept,omitempty"` // the version that stayed
-	Writer    fs.Writer `json:"writer"`
+	Program   string    `json:"program,omitempty"`
+	PID       uint32    `json:"pid,omitempty"`
+	UID       uint32    `json:"uid"`
 }
 
 // Refused implements fs.Past.
@@ -170,7 +172,7 @@ func refusalText(r backup.Rejected) ([]byte, error) {
 	n := refusalNote{
 		ID: r.ID, Path: r.Path, Reason: r.Reason, Line: r.Line, Column: r.Column, Offset: r.Offset,
 		Time: r.Time, Last: r.Last, Count: r.Count, Size: r.Size, Held: r.Held, Truncated: r.Truncated,
-		SHA256: fmt.Sprintf("%x", r.SHA256), Writer: fs.Writer{PID: r.PID, UID: r.UID, Program: r.Program},
+		SHA256: fmt.Sprintf("%x", r.SHA256), Program: r.Program, PID: r.PID, UID: r.UID,
 	}
 	if r.Kept != 0 {
 		n.Kept = FormatTx(r.Kept)
