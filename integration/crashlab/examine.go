@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,8 +28,7 @@ const (
 	PhaseBare    Phase = "before recovery"  // the plain directory
 	PhaseRecover Phase = "recovery"         // Subject.Recover
 	PhaseAfter   Phase = "after recovery"   // the directory then
-	PhaseHistory Phase = "history"          // what can be had back
-	PhaseVerify  Phase = "verify"           // Subject.Verify
+	PhaseInspect Phase = "inspection"       // what verifies, and what can be had back
 	PhaseAgain   Phase = "second recovery"  // recovering again changed something
 	PhaseSame    Phase = "crashed recovery" // a crash during recovery changed the result
 )
@@ -96,8 +96,7 @@ func (x exam) ask(ctx context.Context, data string) (digest, error) {
 		{PhaseBare, func() error { return checkFiles(data, x.ledger.Bare(x.end)) }},
 		{PhaseRecover, func() error { return x.subject.Recover(ctx, data) }},
 		{PhaseAfter, func() error { return checkFiles(data, x.ledger.After(x.end)) }},
-		{PhaseHistory, func() error { return x.checkHistory(ctx, data) }},
-		{PhaseVerify, func() error { return x.subject.Verify(ctx, data) }},
+		{PhaseInspect, func() error { return x.inspect(ctx, data) }},
 		{PhaseSame, func() (err error) {
 			recovered, err = digestOf(data)
 			if err == nil && x.want != nil {
@@ -148,21 +147,18 @@ func checkFiles(data string, allowed map[string]ledger.Allowed) error {
 	return errors.Join(errs...)
 }
 
-// checkHistory asks for every acknowledged version.
-func (x exam) checkHistory(ctx context.Context, data string) error {
-	var errs []error
-	for name, want := range x.ledger.Kept(x.end) {
-		got, err := x.subject.History(ctx, data, name)
-		if errors.Is(err, ErrNoHistory) {
-			return nil
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-			continue
-		}
+// inspect asks for every acknowledged version.
+func (x exam) inspect(ctx context.Context, data string) error {
+	kept := x.ledger.Kept(x.end)
+	got, err := x.subject.Inspect(ctx, data, slices.Sorted(maps.Keys(kept)))
+	if errors.Is(err, ErrNoHistory) {
+		return nil
+	}
+	errs := []error{err}
+	for name, want := range kept {
 		for _, n := range want {
-			if !slices.Contains(got, n) {
-				errs = append(errs, fmt.Errorf("%s: version %d is not in history, which has %v: %w", name, n, got, ledger.ErrLost))
+			if err == nil && !slices.Contains(got[name], n) {
+				errs = append(errs, fmt.Errorf("%s: version %d is not in history, which has %v: %w", name, n, got[name], ledger.ErrLost))
 			}
 		}
 	}

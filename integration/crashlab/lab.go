@@ -50,14 +50,13 @@ type Subject interface {
 	// when the directory is then as it was promised, as far as the subject
 	// can tell by itself.
 	Recover(ctx context.Context, data string) error
-	// History lists the versions of a file that can be had back after
-	// Recover, having read each to its end; ErrNoHistory if it keeps none.
-	History(ctx context.Context, data, name string) ([]int, error)
-	// Verify has the subject examine itself after Recover.
-	Verify(ctx context.Context, data string) error
+	// Inspect has the subject verify itself after Recover, and lists the
+	// versions of each of the files that can be had back, having read each
+	// to its end; ErrNoHistory if it keeps none.
+	Inspect(ctx context.Context, data string, names []string) (map[string][]int, error)
 }
 
-// ErrNoHistory is History's answer for a subject that keeps none.
+// ErrNoHistory is Inspect's answer for a subject that keeps none.
 var ErrNoHistory = errors.New("no history is kept")
 
 // Lab is a place to record runs and to examine crashes. Its methods may be

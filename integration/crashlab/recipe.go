@@ -21,8 +21,7 @@ func (Recipe) Run(ctx context.Context, run Run) error {
 // Recover implements Subject: there is nothing to do.
 func (Recipe) Recover(context.Context, string) error { return nil }
 
-// History implements Subject.
-func (Recipe) History(context.Context, string, string) ([]int, error) { return nil, ErrNoHistory }
-
-// Verify implements Subject.
-func (Recipe) Verify(context.Context, string) error { return nil }
+// Inspect implements Subject.
+func (Recipe) Inspect(context.Context, string, []string) (map[string][]int, error) {
+	return nil, ErrNoHistory
+}

@@ -171,6 +171,15 @@ func (m *Mount) Verify() {
 	m.t.Helper()
 	if r := m.Intact("verify", m.Dir); r.Code != 0 {
 		m.t.Errorf("intact verify: exit %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+		m.keep()
+	}
+}
+
+// keep copies a directory that is not as it should be to where INTACT_KEEP
+// says, for a person to look at.
+func (m *Mount) keep() {
+	if dir := os.Getenv("INTACT_KEEP"); dir != "" {
+		Run(m.t, "cp", "-a", m.Dir, filepath.Join(dir, filepath.Base(m.t.Name())+time.Now().Format("-150405.000")))
 	}
 }
 

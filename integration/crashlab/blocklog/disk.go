@@ -75,7 +75,11 @@ func (d *Disk) append(o Op) {
 		if o.Data != nil {
 			part = o.Data[from : from+n]
 		}
-		next := version{op: index, data: patch(d.latest(page), at, n, part)}
+		old := d.latest(page)
+		next := version{op: index, data: patch(old, at, n, part)}
+		if old == nil && next.data == nil {
+			return // zeros over zeros: a preallocated journal is full of them
+		}
 		d.pages[page] = append(d.pages[page], next)
 	})
 }

@@ -67,7 +67,7 @@ func size(name string, n int) int {
 	rng := source(name, n)
 	switch {
 	case strings.HasPrefix(name, "large"):
-		return 140<<10 + rng.IntN(60<<10)
+		return 129<<10 + rng.IntN(20<<10)
 	case strings.HasPrefix(name, "mid"):
 		return 10<<10 + rng.IntN(50<<10)
 	default:

@@ -56,7 +56,7 @@ func TestEveryBugIsCaught(t *testing.T) {
 	lab := openLab(t)
 	for _, bug := range Bugs {
 		t.Run(bug.Name, func(t *testing.T) {
-			catch, err := Hunt(limited(t), lab, strict(t), bug, 0, 10, 500)
+			catch, err := Hunt(limited(t), lab, strict(t), bug, 0, Runs, States)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,12 @@ type Catch struct {
 	Violation *crashlab.Violation // nil: it was not found
 }
 
+// Runs and States bound the hunt for a bug, far above what any takes.
+const (
+	Runs   = 20
+	States = 300
+)
+
 // Hunt records and examines runs with a bug until it is caught, at most so
 // many. What reaches the disk by itself differs from run to run, and some
 // bugs show only in some.

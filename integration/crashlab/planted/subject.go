@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	"intactfs/backup"
@@ -29,8 +30,11 @@ var _ crashlab.Subject = Subject{}
 
 const (
 	publishDelay = 3 * time.Millisecond
-	segmentSize  = 512 << 10 // small, so that segments are used again
-	inlineMax    = 8 << 10   // between the small and the mid contents
+	segmentSize  = 64 << 10 // small, so that segments are used again
+	inlineMax    = 8 << 10  // between the small and the mid contents
+	// thinkTime is the mean pause after a save. It is longer than
+	// publishDelay, so that versions are published that are the newest.
+	thinkTime = 4 * time.Millisecond
 )
 
 // Workload is the saves that the bugs are tried with: contents that travel
@@ -51,6 +55,7 @@ func (s Subject) Run(ctx context.Context, run crashlab.Run) error {
 	}
 	return s.with(run.Data, h, run.Step, func(j *journal.Journal, _ *backup.Store) error {
 		err := run.Workload.Run(ctx, run.Mark, func(_, name string, n int) error {
+			time.Sleep(time.Duration(rand.Int64N(int64(2 * thinkTime))))
 			return commit(ctx, j, name, ledger.Content(name, n))
 		})
 		if s.Bug.fails && err != nil {
@@ -137,24 +142,35 @@ func (s Subject) Recover(ctx context.Context, data string) error {
 	return s.with(data, h, func() {}, func(j *journal.Journal, _ *backup.Store) error { return j.Checkpoint(ctx) })
 }
 
-// History implements crashlab.Subject.
-func (s Subject) History(ctx context.Context, data, name string) ([]int, error) {
-	var versions []int
+// Inspect implements crashlab.Subject.
+func (s Subject) Inspect(ctx context.Context, data string, names []string) (map[string][]int, error) {
 	d, err := disk.Open(data)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = d.Close() }() // only read
+	report, err := journal.Check(ctx, d)
+	if err == nil && (len(report.Damage) > 0 || report.Pending > 0) {
+		err = fmt.Errorf("journal after recovery: %+v", report)
+	}
+	if err != nil {
+		return nil, err
+	}
 	history, err := backup.Open(d, backup.Options{ReadOnly: true})
 	if err != nil {
 		return nil, err
 	}
-	entries, err := history.List(name)
-	for _, e := range entries {
-		n, err2 := readEntry(ctx, history, name, e.Tx)
-		versions, err = append(versions, n), errors.Join(err, err2)
+	out := map[string][]int{}
+	var errs []error
+	for _, name := range names {
+		entries, err := history.List(name)
+		errs = append(errs, err)
+		for _, e := range entries {
+			n, err := readEntry(ctx, history, name, e.Tx)
+			out[name], errs = append(out[name], n), append(errs, err)
+		}
 	}
-	return versions, errors.Join(err, history.Close())
+	return out, errors.Join(append(errs, history.Close())...)
 }
 
 func readEntry(ctx context.Context, history *backup.Store, name string, tx uint64) (int, error) {
@@ -167,20 +183,6 @@ func readEntry(ctx context.Context, history *backup.Store, name string, tx uint6
 		return 0, err
 	}
 	return ledger.Identify(name, content)
-}
-
-// Verify implements crashlab.Subject.
-func (s Subject) Verify(ctx context.Context, data string) error {
-	d, err := disk.Open(data)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }() // only read
-	report, err := journal.Check(ctx, d)
-	if err == nil && (len(report.Damage) > 0 || report.Pending > 0) {
-		err = fmt.Errorf("journal after recovery: %+v", report)
-	}
-	return err
 }
 
 // preserver files versions in the history.

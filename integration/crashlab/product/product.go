@@ -23,6 +23,7 @@ import (
 	"intactfs/integration/crashlab"
 	"intactfs/integration/crashlab/ledger"
 	"intactfs/integration/crashlab/savers"
+	"intactfs/integration/crashlab/volume"
 	"intactfs/store"
 )
 
@@ -45,7 +46,7 @@ const commandPatience = time.Minute
 // large files, replaced, overwritten, renamed over, appended to, created and
 // removed. A file gets fewer saves than retention keeps.
 func Workload(seed uint64) savers.Workload {
-	return savers.Workload{Seed: seed, Saves: 12, Files: []savers.File{
+	return savers.Workload{Seed: seed, Saves: 8, Files: []savers.File{
 		{Name: "small-0.json", Ways: []string{"truncate", "fsync", "overwrite"}},
 		{Name: "small-1.json", Ways: []string{"rename", "rename-fsync", "atomic"}},
 		{Name: "small-2.json", Ways: []string{"truncate", "rename", savers.Remove}},
@@ -54,6 +55,17 @@ func Workload(seed uint64) savers.Workload {
 		{Name: "large-0.json", Ways: []string{"truncate", "overwrite", "rename", "fsync"}},
 		{Name: "lines-0.jsonl", Ways: []string{"append", "append-fsync"}},
 	}}
+}
+
+// Setup is a run of the product. Every other one forces writeback while
+// programs save: that shows what is written too early, and hides what is
+// never synced.
+func Setup(kind volume.Type, seed uint64) crashlab.Setup {
+	s := crashlab.Setup{Type: kind, Workload: Workload(seed)}
+	if seed%2 == 0 {
+		s.Writeback = 0.1
+	}
+	return s
 }
 
 // Run implements Subject. The daemon ends by an orderly unmount or by
@@ -183,33 +195,64 @@ func withStore(data string, readOnly bool, do func(*store.Store) error) error {
 	return errors.Join(do(s), s.Close(), dir.Close())
 }
 
-// History implements Subject: it reads every version that is listed.
-func (p Subject) History(ctx context.Context, data, name string) ([]int, error) {
+// Inspect implements crashlab.Subject: it verifies, and reads every version
+// that is listed.
+func (p Subject) Inspect(ctx context.Context, data string, names []string) (map[string][]int, error) {
 	if unused(data) {
 		return nil, crashlab.ErrNoHistory
 	}
-	var versions []int
+	if !p.Quick {
+		if err := p.command(ctx, "verify", data); err != nil {
+			return nil, err
+		}
+	}
+	out := map[string][]int{}
 	err := withStore(data, true, func(s *store.Store) error {
-		entries, err := s.Log(ctx, name)
-		if errors.Is(err, store.ErrNoHistory) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		for _, e := range entries {
-			if e.Removed {
-				continue
-			}
-			n, err := readVersion(ctx, s, name, e.Tx)
-			if err != nil {
+		if p.Quick {
+			if err := verify(ctx, s); err != nil {
 				return err
 			}
-			versions = append(versions, n)
+		}
+		for _, name := range names {
+			versions, err := history(ctx, s, name)
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			out[name] = versions
 		}
 		return nil
 	})
-	return versions, err
+	return out, err
+}
+
+func verify(ctx context.Context, s *store.Store) error {
+	r, err := s.Verify(ctx, nil)
+	if err == nil && len(r.Problems)+len(r.Damage) > 0 {
+		err = fmt.Errorf("verify: problems %v, damage %v", r.Problems, r.Damage)
+	}
+	return err
+}
+
+func history(ctx context.Context, s *store.Store, name string) ([]int, error) {
+	entries, err := s.Log(ctx, name)
+	if errors.Is(err, store.ErrNoHistory) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var versions []int
+	for _, e := range entries {
+		if e.Removed {
+			continue
+		}
+		n, err := readVersion(ctx, s, name, e.Tx)
+		if err != nil {
+			return nil, err
+		}
+		versions = append(versions, n)
+	}
+	return versions, nil
 }
 
 func readVersion(ctx context.Context, s *store.Store, name string, tx uint64) (int, error) {
@@ -226,21 +269,4 @@ func readVersion(ctx context.Context, s *store.Store, name string, tx uint64) (i
 		return 0, fmt.Errorf("transaction %d: %w", tx, err)
 	}
 	return n, nil
-}
-
-// Verify implements Subject.
-func (p Subject) Verify(ctx context.Context, data string) error {
-	switch {
-	case unused(data):
-		return nil
-	case !p.Quick:
-		return p.command(ctx, "verify", data)
-	}
-	return withStore(data, true, func(s *store.Store) error {
-		r, err := s.Verify(ctx, nil)
-		if err == nil && len(r.Problems)+len(r.Damage) > 0 {
-			err = fmt.Errorf("problems %v, damage %v", r.Problems, r.Damage)
-		}
-		return err
-	})
 }
