@@ -120,7 +120,7 @@ func (s *fileSystem) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 		return toStatus(err)
 	}
 	err = f.flush(in)
-	s.releasePosix(f.owner(), in.LockOwner)
+	s.releasePosix(f.owner(), in)
 	return toStatus(err)
 }
 
@@ -141,7 +141,7 @@ func (s *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	}
 	n := f.owner()
 	f.release()
-	s.releaseFlock(f, in)
+	s.releaseLocks(in)
 	s.tree.unpin(n)
 }
 

@@ -11,9 +11,6 @@ import (
 	"intactfs/fs/locks"
 )
 
-// flockUnlock is the flag of a RELEASE that gives up the flock of the handle.
-const flockUnlock = 1 << 1
-
 func spaceOf(in *fuse.LkIn) locks.Space {
 	if in.LkFlags&fuse.LK_FLOCK != 0 {
 		return locks.Flock
@@ -21,8 +18,18 @@ func spaceOf(in *fuse.LkIn) locks.Space {
 	return locks.Posix
 }
 
+// ownerOf is who a lock belongs to. For flock that is the open file, so its
+// handle: the owner that the kernel sends is made from an address which another
+// file may have by the time of the release.
+func ownerOf(in *fuse.LkIn) uint64 {
+	if spaceOf(in) == locks.Flock {
+		return in.Fh
+	}
+	return in.Owner
+}
+
 func lockOf(in *fuse.LkIn) locks.Lock {
-	l := locks.Lock{Owner: in.Owner, PID: in.Lk.Pid, Start: in.Lk.Start, End: min(in.Lk.End, locks.Max)}
+	l := locks.Lock{Owner: ownerOf(in), PID: in.Lk.Pid, Start: in.Lk.Start, End: min(in.Lk.End, locks.Max)}
 	if in.Lk.Typ == unix.F_WRLCK {
 		l.Type = locks.Exclusive
 	}
@@ -60,10 +67,10 @@ func (s *fileSystem) SetLkw(cancel <-chan struct{}, in *fuse.LkIn) fuse.Status {
 func (s *fileSystem) setLock(cancel <-chan struct{}, in *fuse.LkIn, wait bool) fuse.Status {
 	space, l := spaceOf(in), lockOf(in)
 	if in.Lk.Typ == unix.F_UNLCK {
-		if s.locks.Holds(in.NodeId, space, in.Owner, l.Start, l.End, false) {
+		if s.locks.Holds(in.NodeId, space, l.Owner, l.Start, l.End, false) {
 			s.commitAtUnlock(in)
 		}
-		s.locks.Unlock(in.NodeId, space, in.Owner, l.Start, l.End)
+		s.locks.Unlock(in.NodeId, space, l.Owner, l.Start, l.End)
 		return fuse.OK
 	}
 	err := s.locks.Lock(cancel, in.NodeId, space, l, wait)
@@ -108,40 +115,40 @@ func (s *fileSystem) commitAtUnlock(in *fuse.LkIn) {
 	}
 }
 
-// noteLocker remembers who took POSIX locks through a reader: its closes are
-// not told, only its release is.
+// noteLocker remembers who took POSIX locks through a handle. Most give them up
+// at a close; those of a reader, whose closes are not told, and those that
+// belong to the open file itself go with its release.
 func (s *fileSystem) noteLocker(in *fuse.LkIn, space locks.Space) {
 	if space != locks.Posix {
 		return
 	}
-	f, err := s.handles.get(in.Fh)
-	if err != nil {
-		return
+	s.lockersMu.Lock()
+	defer s.lockersMu.Unlock()
+	owners := s.lockers[in.Fh]
+	if owners == nil {
+		owners = map[uint64]struct{}{}
+		s.lockers[in.Fh] = owners
 	}
-	if r, ok := f.(*reader); ok {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.lockers == nil {
-			r.lockers = map[uint64]struct{}{}
-		}
-		r.lockers[in.Owner] = struct{}{}
-	}
+	owners[in.Owner] = struct{}{}
 }
 
 // releasePosix gives up the POSIX locks of a process on a file: closing any
 // of its descriptors does.
-func (s *fileSystem) releasePosix(n *node, owner uint64) {
-	s.locks.ReleaseOwner(n.id, locks.Posix, owner)
+func (s *fileSystem) releasePosix(n *node, in *fuse.FlushIn) {
+	s.locks.ReleaseOwner(n.id, locks.Posix, in.LockOwner)
+	s.lockersMu.Lock()
+	defer s.lockersMu.Unlock()
+	delete(s.lockers[in.Fh], in.LockOwner)
 }
 
-// releaseFlock gives up what is locked through a handle that is gone.
-func (s *fileSystem) releaseFlock(f openFile, in *fuse.ReleaseIn) {
-	if in.ReleaseFlags&flockUnlock != 0 {
-		s.locks.ReleaseOwner(in.NodeId, locks.Flock, in.LockOwner)
-	}
-	if r, ok := f.(*reader); ok {
-		for owner := range r.lockers {
-			s.locks.ReleaseOwner(in.NodeId, locks.Posix, owner)
-		}
+// releaseLocks gives up what is still locked through a handle that is gone.
+func (s *fileSystem) releaseLocks(in *fuse.ReleaseIn) {
+	s.locks.ReleaseOwner(in.NodeId, locks.Flock, in.Fh)
+	s.lockersMu.Lock()
+	owners := s.lockers[in.Fh]
+	delete(s.lockers, in.Fh)
+	s.lockersMu.Unlock()
+	for owner := range owners {
+		s.locks.ReleaseOwner(in.NodeId, locks.Posix, owner)
 	}
 }

@@ -16,9 +16,8 @@ import (
 type reader struct {
 	d *document
 
-	mu      sync.RWMutex // guards what follows
-	pin     *pinned
-	lockers map[uint64]struct{} // owners of POSIX locks taken through it
+	mu  sync.RWMutex // guards what follows
+	pin *pinned
 }
 
 var _ openFile = (*reader)(nil)

@@ -163,9 +163,7 @@ func (w viewed) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 		w.fileSystem.Release(cancel, in)
 		return
 	}
-	if in.ReleaseFlags&flockUnlock != 0 {
-		w.locks.ReleaseOwner(in.NodeId, locks.Flock, in.LockOwner)
-	}
+	w.locks.ReleaseOwner(in.NodeId, locks.Flock, in.Fh)
 	w.v.mu.Lock()
 	n := w.v.files[in.Fh]
 	delete(w.v.files, in.Fh)
