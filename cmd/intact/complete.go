@@ -27,7 +27,7 @@ func (a *app) completeFiles(c *cobra.Command, args []string, typed string) ([]st
 }
 
 // completeVersions offers versions after an @, before it files.
-func (a *app) completeVersions(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeVersions(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	file, _, found := strings.Cut(typed, "@")
 	if !found {
 		return a.historyNames(c.Context(), typed), cobra.ShellCompDirectiveDefault | cobra.ShellCompDirectiveNoSpace

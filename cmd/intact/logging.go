@@ -28,7 +28,7 @@ func (a *app) plainLog() *slog.Logger { return newLog(a.stderr, a.terminal, slog
 // newLog is coloured lines on a terminal, else JSON.
 func newLog(w io.Writer, terminal bool, level slog.Level) *slog.Logger {
 	if terminal {
-		return slog.New(tint.NewHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
 	}
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
