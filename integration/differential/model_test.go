@@ -18,7 +18,7 @@ const refused = unix.EBADMSG
 // model is what the mount promises for protected names, and nothing else: of
 // unprotected names it knows none.
 type model struct {
-	docs     map[string]*doc    // by path
+	docs     map[string]*doc     // by path
 	commits  map[string][]string // contents committed, by the path that history has them at
 	rejected map[string][]string // contents refused, by path
 	nextID   int

@@ -28,6 +28,7 @@ var none descriptor
 // step performs one operation on all sides; one that doesn't apply is nothing.
 func (r *run) step(o op) {
 	r.t.Helper()
+	r.ops = append(r.ops, o)
 	p := r.workers[o.W%3]
 	switch o.Kind {
 	case "open":
@@ -48,7 +49,7 @@ func (r *run) step(o op) {
 		r.readdir(p, o.Name)
 	case "kill":
 		r.kill(o.W % 3)
-	case "end":
+	case "exit":
 		if len(r.children) > 0 {
 			r.endChild(r.children[o.S%len(r.children)], int(o.Len))
 		}
