@@ -237,6 +237,7 @@ func TestRenamesUnderReaders(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 2 {
 		readers.Go(func() {
+			var last int64
 			for {
 				select {
 				case <-stop:
@@ -249,13 +250,15 @@ func TestRenamesUnderReaders(t *testing.T) {
 					return
 				}
 				content, err := os.ReadFile(path)
+				var n int64
 				if err == nil {
-					_, err = parse(content)
+					n, err = parse(content)
 				}
-				if err != nil {
-					t.Errorf("read: %v", err)
+				if err != nil || n < last {
+					t.Errorf("read: document %d after %d, %v", n, last, err)
 					return
 				}
+				last = n
 			}
 		})
 	}
