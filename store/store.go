@@ -40,6 +40,9 @@ type Options struct {
 	Patience time.Duration
 	// Override changes the configuration after it was read: flags.
 	Override func(*Config)
+	// Wrap, if set, stands something between the store and the files of the
+	// directory: a test that breaks them.
+	Wrap func(disk.Disk) disk.Disk
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 	// Log takes what a person should know; default: discarded.
@@ -48,7 +51,8 @@ type Options struct {
 
 // Store serves one directory. Close it once.
 type Store struct {
-	disk    *disk.OS
+	disk    disk.Disk
+	dir     *disk.OS // what disk is, or stands before
 	root    *os.Root
 	lock    *os.File
 	journal *journal.Journal
@@ -109,8 +113,12 @@ func (s *Store) open(dirFile *os.File, o Options) error {
 	if s.root, err = os.OpenRoot(fmt.Sprintf("/proc/self/fd/%d", dirFile.Fd())); err != nil {
 		return fmt.Errorf("open %s: %w", dirFile.Name(), err)
 	}
-	if s.disk, err = disk.OpenAt(int(dirFile.Fd())); err != nil {
+	if s.dir, err = disk.OpenAt(int(dirFile.Fd())); err != nil {
 		return err
+	}
+	s.disk = s.dir
+	if o.Wrap != nil {
+		s.disk = o.Wrap(s.dir)
 	}
 	if err := prepare(s.root, o.Create && !o.ReadOnly); err != nil {
 		return err
@@ -229,8 +237,8 @@ func (s *Store) release() error {
 			errs = append(errs, fmt.Errorf("close history: %w", err))
 		}
 	}
-	if s.disk != nil {
-		errs = append(errs, s.disk.Close())
+	if s.dir != nil {
+		errs = append(errs, s.dir.Close())
 	}
 	if s.root != nil {
 		errs = append(errs, s.root.Close())
