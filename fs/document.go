@@ -244,6 +244,22 @@ func (d *document) lastSeen() farewell {
 	return f
 }
 
+// superseded keeps what is committed under the name by now instead: who is on
+// the way to the old file may have read the new one by its name before, and
+// nobody goes back. The caller lets go of what is kept, as before.
+func (f farewell) superseded(target *document) farewell {
+	if target == nil {
+		return f
+	}
+	kept, err := target.pin()
+	if err != nil {
+		return f
+	}
+	f.kept = kept
+	f.attr.Size, f.attr.Blocks = uint64(kept.size()), blocksOf(kept.size())
+	return f
+}
+
 // lost notes that the document's name is gone.
 func (d *document) lost(s *fileSystem, end farewell) {
 	last := end.attr

@@ -93,9 +93,10 @@ func (s *fileSystem) refuse(r Refusal) {
 		"reason", r.Reason, "line", r.Line, "column", r.Column, "offset", r.Offset, "size", r.Size)
 	if err := s.store.Refuse(s.ctx, r); err != nil {
 		s.log.Error("a refused content can't be kept", "path", r.Path, "error", err)
-		if r.Stage != nil {
-			s.store.Discard(r.Stage)
-		}
+	}
+	if r.Stage != nil { // quarantine has its own copy
+		_ = r.Stage.Close()
+		s.store.Discard(r.Stage)
 	}
 }
 

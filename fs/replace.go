@@ -110,7 +110,11 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	}); err != nil {
 		return err
 	}
-	if err := s.locked(func() error { return s.takeOver(from, to, target, last, d, got) }); err != nil {
+	next := last.superseded(target)
+	if next.kept != last.kept {
+		defer next.kept.close()
+	}
+	if err := s.locked(func() error { return s.takeOver(from, to, target, next, d, got) }); err != nil {
 		return err
 	}
 	if d.node == from.node {
@@ -236,6 +240,10 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 		d.rule.Store(from.rule)
 		return err
 	}
+	next := last.superseded(target)
+	if next.kept != last.kept {
+		defer next.kept.close()
+	}
 	err = s.locked(func() error {
 		parent, err := s.dirFD(from.dir)
 		if err != nil {
@@ -246,7 +254,7 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 		}
 		s.tree.pin(target.node)
 		defer s.tree.unpin(target.node)
-		target.lost(s, last)
+		target.lost(s, next)
 		s.tree.move(from.dir, from.name, to.dir, to.name)
 		return nil
 	})
