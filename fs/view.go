@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	iofs "io/fs"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -224,6 +225,9 @@ func (w viewed) GetXAttr(cancel <-chan struct{}, in *fuse.InHeader, name string,
 	n, err := w.v.node(in.NodeId)
 	if err != nil {
 		return 0, toStatus(err)
+	}
+	if name != aclAccess && !strings.HasPrefix(name, "user.") {
+		return 0, fuse.Status(unix.ENODATA) // asked of every file by the kernel and by ls
 	}
 	value, ok := w.v.xattrs(n)[name]
 	if !ok {

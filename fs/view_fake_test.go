@@ -173,14 +173,14 @@ func pastSeconds(text string) (time.Time, error) {
 
 // viewBed is a view without a mount, asked as the kernel would.
 type viewBed struct {
-	t     *testing.T
+	t     testing.TB
 	w     viewed
 	past  *memPast
 	back  string
 	clock time.Time
 }
 
-func newViewBed(t *testing.T) *viewBed {
+func newViewBed(t testing.TB) *viewBed {
 	t.Helper()
 	b := &viewBed{t: t, past: newMemPast(), back: t.TempDir(), clock: second(1000)}
 	root, err := os.Open(b.back)

@@ -329,6 +329,23 @@ func TestViewFollowsNewVersions(t *testing.T) {
 	}
 }
 
+func TestViewOfAClockThatWentBack(t *testing.T) {
+	b := newViewBed(t)
+	for _, at := range []int{100, 200, 300, 10, 20, 150} {
+		b.past.keep("a.json", at, fmt.Sprint(at), worldly)
+	}
+	for i, at := range []int{100, 200, 300, 10, 20, 150} {
+		name := fmt.Sprintf("history/a.json/%s%d.json", second(at).Format(viewStamp), i+1)
+		if got := b.cat(name); got != fmt.Sprint(at) {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	// The newest of all that are not later is what was there.
+	if got := b.cat("at/s120/a.json"); got != "20" {
+		t.Errorf("at 120: got %q, want 20", got)
+	}
+}
+
 func TestViewHoldsATimeStill(t *testing.T) {
 	b := newViewBed(t)
 	now := second(10)

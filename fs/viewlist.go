@@ -217,24 +217,41 @@ func (v *view) versionsIn(n *viewNode, name string, f freshness) ([]viewEntry, e
 	if err != nil {
 		return nil, err
 	}
-	ext := extension(n.path)
-	number := ""
 	if name != "" {
-		if len(name) <= len(viewStamp)+len(ext) || !strings.HasSuffix(name, ext) {
-			return nil, nil
+		entries := versionFiles(n.path, sameMoment(versions, name))
+		if slices.ContainsFunc(entries, func(e viewEntry) bool { return e.name == name }) {
+			return entries, nil
 		}
-		number = name[len(viewStamp) : len(name)-len(ext)]
 	}
-	var entries []viewEntry
+	return versionFiles(n.path, versions), nil
+}
+
+// versionFiles is versions of a path as files.
+func versionFiles(path string, versions []PastVersion) []viewEntry {
+	entries := make([]viewEntry, 0, len(versions))
+	ext := extension(path)
 	for i := range versions {
-		ver := &versions[i]
-		if ver.Removed || name != "" && ver.Number != number {
-			continue
+		if ver := &versions[i]; !ver.Removed {
+			entries = append(entries, viewEntry{
+				ver.Time.UTC().Format(viewStamp) + ver.Number + ext,
+				viewFile{kind: viewVersion, path: path, version: ver},
+			})
 		}
-		f := viewFile{kind: viewVersion, path: n.path, version: ver}
-		entries = append(entries, viewEntry{ver.Time.UTC().Format(viewStamp) + ver.Number + ext, f})
 	}
-	return entries, nil
+	return entries
+}
+
+// sameMoment is the versions of the time that a name begins with. Where the
+// clock went back once it may miss some.
+func sameMoment(versions []PastVersion, name string) []PastVersion {
+	at, err := time.Parse(viewStamp, name[:min(len(name), len(viewStamp))])
+	if err != nil {
+		return nil
+	}
+	byTime := func(v PastVersion, t time.Time) int { return v.Time.Compare(t) }
+	first, _ := slices.BinarySearchFunc(versions, at, byTime)
+	end, _ := slices.BinarySearchFunc(versions, at.Add(time.Millisecond), byTime)
+	return versions[first:max(first, end)]
 }
 
 // extension is the ending of a name that programs know the format by.
