@@ -342,6 +342,9 @@ func (m *model) flush(h *handle, flusher *process, f fate) syscall.Errno {
 		if f != alive || d.held() {
 			return 0
 		}
+		if d.name == "" {
+			return 0 // nothing that it could replace
+		}
 		m.refuse(h)
 		return refused
 	case died && !proven(h.stage.content, d.lines), died && d.held():
@@ -409,8 +412,7 @@ func (m *model) reject(name string, content []byte) {
 func (m *model) commit(h *handle) {
 	d := h.doc
 	if d.name == "" {
-		h.detach()
-		return
+		return // it keeps what it wrote
 	}
 	content := h.stage.content
 	if h.lines {
@@ -490,11 +492,11 @@ func (m *model) arrive(name string, content []byte, mode uint32, color string) s
 	return 0
 }
 
-// stagedCommits does what a rename does first: what is whole in open stages
-// is committed, what is not refuses the rename.
-func (m *model) stagedCommits(d *doc) syscall.Errno {
-	for h := range d.handles {
-		if !h.write || !h.changed() || h.stage.size() == 0 {
+// stagedCommits does what a rename does first: what is whole in the stages of
+// who renames is committed, what is not refuses the rename.
+func (m *model) stagedCommits(d *doc, p *process) syscall.Errno {
+	for _, h := range d.writersOf(p) {
+		if !h.changed() || h.stage.size() == 0 {
 			continue
 		}
 		if !h.whole() {
@@ -506,11 +508,11 @@ func (m *model) stagedCommits(d *doc) syscall.Errno {
 	return 0
 }
 
-// dirty counts the handles with something to commit.
-func (d *doc) dirty() int {
+// dirty counts the handles that a process has opened with something to commit.
+func (d *doc) dirty(p *process) int {
 	n := 0
-	for h := range d.handles {
-		if h.write && h.changed() {
+	for _, h := range d.writersOf(p) {
+		if h.changed() {
 			n++
 		}
 	}
@@ -518,8 +520,8 @@ func (d *doc) dirty() int {
 }
 
 // renameDoc gives a protected file another protected name.
-func (m *model) renameDoc(d *doc, to string) syscall.Errno {
-	if errno := m.stagedCommits(d); errno != 0 {
+func (m *model) renameDoc(d *doc, p *process, to string) syscall.Errno {
+	if errno := m.stagedCommits(d, p); errno != 0 {
 		return errno
 	}
 	target, from := m.docs[to], d.name

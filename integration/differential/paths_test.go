@@ -192,7 +192,7 @@ func (r *run) renameOut(p *process, c call) {
 func (r *run) renameWithin(p *process, c call) {
 	r.t.Helper()
 	d := r.m.at(c.Path, p)
-	if d != nil && (d.dirty() > 1 || d.writing() && d.lines != linesName(c.Path2)) {
+	if d != nil && (d.dirty(p) > 1 || d.writing() && d.lines != linesName(c.Path2)) {
 		return
 	}
 	want := r.missing(d != nil, c.Path2)
@@ -202,7 +202,7 @@ func (r *run) renameWithin(p *process, c call) {
 	r.note("%s rename %s %s %d", p.label, c.Path, c.Path2, c.Flags)
 	a, _ := r.guarded(p, c, none, none)
 	if want == 0 {
-		want = r.m.renameDoc(d, c.Path2)
+		want = r.m.renameDoc(d, p, c.Path2)
 	}
 	r.want(a, want)
 }

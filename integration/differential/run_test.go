@@ -332,13 +332,13 @@ func (r *run) standing(name string, d *doc) {
 	r.t.Helper()
 	p := r.workers[1]
 	r.note("end read %s", name)
-	a, _ := r.guarded(p, call{Call: "open", Path: name, Flags: unix.O_RDONLY}, descriptor{}, descriptor{})
+	a, b := r.guarded(p, call{Call: "open", Path: name, Flags: unix.O_RDONLY}, none, none)
 	if !r.want(a, 0) {
 		return
 	}
-	f := descriptor{mount: int(a.N)}
-	a = r.mounted(p, call{Call: "pread", Len: 4096}, f, descriptor{})
-	r.mounted(p, call{Call: "close"}, f, descriptor{})
+	f := descriptor{p, int(a.N), int(b.N)}
+	a, _ = r.guarded(p, call{Call: "pread", Len: 4096}, f, none)
+	r.guarded(p, call{Call: "close"}, f, none)
 	if string(a.Data) != string(d.head) {
 		r.fail("%s reads as %q, want %q", name, a.Data, d.head)
 	}

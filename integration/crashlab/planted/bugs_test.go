@@ -42,7 +42,7 @@ func strict(t *testing.T) volume.Type {
 // TestNoBug: what the bugs are planted in is sound, so that a catch is the
 // bug's.
 func TestNoBug(t *testing.T) {
-	catch, err := Hunt(limited(t), openLab(t), strict(t), Bug{}, 0, 2, 100)
+	catch, err := Hunt(limited(t), openLab(t), strict(t), Bug{}, 0, 2, 25)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,10 +53,9 @@ func TestNoBug(t *testing.T) {
 }
 
 func TestEveryBugIsCaught(t *testing.T) {
-	lab := openLab(t)
 	for _, bug := range Bugs {
 		t.Run(bug.Name, func(t *testing.T) {
-			catch, err := Hunt(limited(t), lab, strict(t), bug, 0, Runs, States)
+			catch, err := Hunt(limited(t), openLab(t), strict(t), bug, 0, Runs, States)
 			if err != nil {
 				t.Fatal(err)
 			}

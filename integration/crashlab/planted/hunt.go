@@ -17,7 +17,7 @@ type Catch struct {
 // Runs and States bound the hunt for a bug, far above what any takes.
 const (
 	Runs   = 20
-	States = 300
+	States = 120
 )
 
 // Hunt records and examines runs with a bug until it is caught, at most so

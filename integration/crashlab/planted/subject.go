@@ -30,8 +30,8 @@ var _ crashlab.Subject = Subject{}
 
 const (
 	publishDelay = 3 * time.Millisecond
-	segmentSize  = 64 << 10 // small, so that segments are used again
-	inlineMax    = 8 << 10  // between the small and the mid contents
+	segmentSize  = 32 << 10 // small, so that segments are used again
+	inlineMax    = 4 << 10  // less than some of the small contents
 	// thinkTime is the mean pause after a save. It is longer than
 	// publishDelay, so that versions are published that are the newest.
 	thinkTime = 4 * time.Millisecond
@@ -41,7 +41,7 @@ const (
 // in a record, and contents that are staged.
 func Workload(seed uint64) savers.Workload {
 	var files []savers.File
-	for _, name := range []string{"small-0.json", "small-1.json", "mid-0.json", "mid-1.json"} {
+	for _, name := range []string{"small-0.json", "small-1.json", "small-2.json", "small-3.json", "mid-0.json", "mid-1.json"} {
 		files = append(files, savers.File{Name: name, Ways: []string{"commit"}})
 	}
 	return savers.Workload{Seed: seed, Saves: 8, Files: files}
