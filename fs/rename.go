@@ -215,14 +215,20 @@ func (s *fileSystem) renameDoc(from, to place, in *fuse.InHeader, flags uint32) 
 	return s.moveDoc(d, target, from, to, flags)
 }
 
-// commitStaged commits what is whole in the stages of a document that is about
-// to be renamed while programs still have it open, and fails if something is
-// not.
+// commitStaged commits what is whole in the stages that the calling process has
+// of a document that is about to be renamed, and fails if something is not. The
+// stages of others are in the middle of a save, which ends at the new name.
 func (d *document) commitStaged(in *fuse.InHeader) error {
+	tgid, ok := d.s.who.TGID(in.Pid)
+	if !ok {
+		return nil
+	}
 	d.mu.Lock()
 	var writers []*writer
 	for w := range d.writers {
-		writers = append(writers, w)
+		if w.opener.PID == tgid {
+			writers = append(writers, w)
+		}
 	}
 	d.mu.Unlock()
 	for _, w := range writers {
