@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -214,5 +215,48 @@ func TestViewOfLargeAndMany(t *testing.T) {
 	viewed(t, m, "cp .intact/at/"+first+"/large.json large.json")
 	if got, err := os.ReadFile(m.File("large.json")); err != nil || string(got) != large {
 		t.Errorf("restored: %d bytes, %v, want %d", len(got), err, len(large))
+	}
+}
+
+func TestViewOfDamagedHistory(t *testing.T) {
+	m := harness.Start(t, harness.Options{Damaged: true})
+	noise := make([]byte, 3000)
+	if _, err := rand.Read(noise); err != nil {
+		t.Fatal(err)
+	}
+	stored(t, m, "hit.json", fmt.Sprintf(`"%x"`, noise))
+	stored(t, m, "spared.json", `{"n": 1}`)
+	m.Unmount()
+	packs, err := filepath.Glob(m.Backing(".intact/history/hit.json.*/*"))
+	if err != nil || len(packs) == 0 {
+		t.Fatalf("packs: %v, %v", packs, err)
+	}
+	for _, pack := range packs {
+		content, err := os.ReadFile(pack)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content[len(content)/2] ^= 0x10
+		if err := os.WriteFile(pack, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.Start()
+	if got := viewed(t, m, "cat .intact/history/spared.json/*"); got != `{"n": 1}` {
+		t.Errorf("another file: %q", got)
+	}
+	versions, err := os.ReadDir(m.File(".intact/history/hit.json"))
+	if err != nil || len(versions) != 1 {
+		t.Fatalf("versions: %v, %v", versions, err)
+	}
+	_, err = os.ReadFile(m.File(".intact/history/hit.json/" + versions[0].Name()))
+	if !errors.Is(err, unix.EIO) {
+		t.Errorf("a damaged version: got %v, want EIO", err)
+	}
+	if log := m.Log(); !strings.Contains(log, "hit.json") || !strings.Contains(log, "damaged") {
+		t.Errorf("the log doesn't name the damage:\n%s", log)
+	}
+	if current := viewed(t, m, "head -c 1 hit.json"); current != `"` {
+		t.Errorf("the file itself: %q", current)
 	}
 }
