@@ -117,9 +117,10 @@ type Options struct {
 	// the disk; damage is then not an error of Open, but in the Report.
 	ReadOnly bool
 
-	// manual starts no goroutine: tests drive the checkpointer themselves,
-	// so that the n-th disk operation is the same in every run.
-	manual bool
+	// Manual starts no goroutine: nothing is published but by Checkpoint,
+	// Settle, Close, and by a Commit that finds the journal full. Tests use
+	// it, so that the n-th disk operation is the same in every run.
+	Manual bool
 }
 
 // Report tells what Open found.
@@ -143,6 +144,7 @@ type Stats struct {
 	PublishErrors  uint64 // attempts that failed and are tried again
 	Pending        int    // versions not yet published
 	PendingPaths   int
+	WaitingPaths   int   // those of them whose appends wait for company
 	PendingBytes   int64 // their contents
 	MemoryBytes    int64 // the part of them held in memory
 	Segments       int

@@ -173,10 +173,49 @@ func (p *pieces) Close() error {
 }
 
 // openAppended opens an appended version: what its run of appends goes on
-// from, and the bytes of each. Of the backing file only the base is read: a
+// from, and the bytes of all. Of the backing file only the base is read: a
 // round of the checkpointer that already replaced it has put the same bytes
 // there. The caller holds mu, which is given back.
 func (j *Journal) openAppended(v *version) (Content, error) {
+	if v.joined == nil {
+		return j.openPieces(v)
+	}
+	joined := v.joined
+	p := &pieces{}
+	if err := j.openBase(p, v.Path, v.root, v.joinedFrom); err != nil {
+		return nil, err
+	}
+	p.add(memory(joined), int64(len(joined)))
+	return p, nil
+}
+
+// openBase adds what an append goes on from: a version, or the backing file.
+// The caller holds mu, which is given back.
+func (j *Journal) openBase(p *pieces, path string, root *version, size int64) error {
+	var c Content
+	var err error
+	switch {
+	case size == 0:
+		j.mu.Unlock()
+		return nil
+	case root != nil:
+		c, err = j.openLocked(root)
+	default:
+		var f disk.File
+		f, err = j.d.Open(path)
+		j.mu.Unlock()
+		c = fileContent{f, size}
+	}
+	if err != nil {
+		return err
+	}
+	p.add(c, size)
+	return nil
+}
+
+// openPieces opens an appended version some bytes of which are only in the
+// segments.
+func (j *Journal) openPieces(v *version) (Content, error) {
 	var run []*version // newest first
 	root := v
 	for ; root != nil && root.appended; root = root.prior {
@@ -189,23 +228,8 @@ func (j *Journal) openAppended(v *version) (Content, error) {
 	}
 	defer j.unpin(segs)
 	p := &pieces{}
-	base := run[len(run)-1].baseSize
-	switch {
-	case base == 0:
-		j.mu.Unlock()
-	case root != nil:
-		c, err := j.openLocked(root)
-		if err != nil {
-			return nil, err
-		}
-		p.add(c, base)
-	default:
-		f, err := j.d.Open(v.Path)
-		j.mu.Unlock()
-		if err != nil {
-			return nil, err
-		}
-		p.add(fileContent{f, base}, base)
+	if err := j.openBase(p, v.Path, root, run[len(run)-1].baseSize); err != nil {
+		return nil, err
 	}
 	for i := len(run) - 1; i >= 0; i-- {
 		b, err := j.ownBytes(run[i])
@@ -281,7 +305,9 @@ func (j *Journal) linkAppends(report *Report) error {
 			if base != v.baseSize {
 				report.Damage = append(report.Damage, Damage{Segment: v.seg.name, Offset: v.off,
 					Reason: fmt.Sprintf("append to %s goes on from %d bytes, and there are %d", path, v.baseSize, base)})
+				continue
 			}
+			join(v)
 		}
 	}
 	return nil

@@ -182,7 +182,7 @@ func TestConcurrentAppendersKeepAllRecords(t *testing.T) {
 	d := disktest.New()
 	h := newHistory(nil)
 	o := small(h)
-	o.manual, o.PublishDelay = false, time.Millisecond
+	o.Manual, o.PublishDelay = false, time.Millisecond
 	j := mustOpen(t, d, o)
 	const appenders, lines = 8, 25
 	var wg sync.WaitGroup

@@ -64,7 +64,7 @@ type background struct {
 // start begins working. The checkpointer's first round follows at once if
 // there is something to publish.
 func (j *Journal) start() {
-	if j.o.manual {
+	if j.o.Manual {
 		return
 	}
 	b := &j.background
@@ -131,17 +131,18 @@ func (j *Journal) keepPublished() {
 		err := j.checkpoint(b.ctx, false)
 		// Paths that sat this round out are no error of it, and need the
 		// next one too.
-		again := err != nil || j.anyFailing()
+		again := err != nil || j.anyLeft()
 		if again && b.ctx.Err() == nil && !errors.Is(err, ErrStopped) {
 			b.publish.in(j.o.PublishDelay)
 		}
 	}
 }
 
-func (j *Journal) anyFailing() bool {
+// anyLeft tells whether paths fail, or wait for more appends.
+func (j *Journal) anyLeft() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.failing) > 0
+	return len(j.failing) > 0 || len(j.waiting) > 0
 }
 
 // keepReady is the goroutine that makes spare segments and syncs what

@@ -156,7 +156,7 @@ func TestRelaxedLosesOnlyWhatWasNotSynced(t *testing.T) {
 func TestRelaxedSyncsSoon(t *testing.T) {
 	d := disktest.New()
 	o := small(nil)
-	o.Durability, o.manual, o.PublishDelay = Relaxed, false, time.Hour
+	o.Durability, o.Manual, o.PublishDelay = Relaxed, false, time.Hour
 	j := mustOpen(t, d, o)
 	mustCommit(t, j, "a.json", "soon")
 	wait(t, "the background sync", func() bool {
@@ -272,7 +272,7 @@ func TestDiskFull(t *testing.T) {
 
 func TestReplayIsFast(t *testing.T) {
 	d := disktest.New()
-	o := Options{SegmentSize: 4 << 20, manual: true, MaxPending: 1 << 30}
+	o := Options{SegmentSize: 4 << 20, Manual: true, MaxPending: 1 << 30}
 	j := mustOpen(t, d, o)
 	const n = 10000
 	content := text("x", 1024)

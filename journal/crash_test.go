@@ -16,7 +16,7 @@ import (
 var before = map[string]string{"a.json": "the first a", "dir/b.json": "the first b"}
 
 func freshDisk(opts ...disktest.Option) *disktest.Disk {
-	d := disktest.New()
+	d := disktest.New(disktest.ReuseFreed())
 	for path, content := range before {
 		d.Put(path, content)
 	}

@@ -121,7 +121,7 @@ func (h *memoryHistory) contents(path string) []string {
 // small are the options of tests that fill segments on purpose.
 func small(p Preserver) Options {
 	return Options{SegmentSize: 16 << 10, MaxInline: 2 << 10, Preserver: p,
-		Now: func() time.Time { return time.Unix(1_700_000_000, 0) }, Rand: rand.New(rand.NewSource(1)), manual: true}
+		Now: func() time.Time { return time.Unix(1_700_000_000, 0) }, Rand: rand.New(rand.NewSource(1)), Manual: true}
 }
 
 func mustOpen(t testing.TB, d disk.Disk, o Options) *Journal {

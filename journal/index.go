@@ -1,5 +1,7 @@
 package journal
 
+import "bytes"
+
 // version is a committed content that is not yet published and forgotten.
 type version struct {
 	Version
@@ -15,6 +17,12 @@ type version struct {
 	baseSize int64
 	prior    *version
 	appended bool
+	// joined is the bytes of an appended version and of all that it goes
+	// on from, back to joinedFrom; nil if one of them is not held. A file
+	// with many appends pending is opened as fast as one with a single one.
+	joined     []byte
+	joinedFrom int64
+	root       *version // of the bytes before; nil: the backing file
 
 	// attrFailed is set when the attributes of the stage could not be
 	// synced: its inode must never be published. The checkpointer's.
@@ -94,9 +102,46 @@ func (x *index) forget(path string, tx TxID) []*version {
 		x.enter(path, -1)
 	default:
 		x.paths[path] = append([]*version(nil), vs[n:]...)
-		vs[n].prior = nil // an append goes on from the backing file now
+		rebase(vs[n:])
 	}
 	return vs[:n:n]
+}
+
+// join makes the bytes of an appended version, whose prior is set, follow
+// those of the one before. Only the newest version of a path is ever joined:
+// each array is extended once.
+func join(v *version) {
+	switch p := v.prior; {
+	case !v.held:
+	case p == nil || !p.appended:
+		v.joined, v.joinedFrom, v.root = v.inline[:len(v.inline):len(v.inline)], v.baseSize, p
+	case p.joined != nil:
+		v.joined, v.joinedFrom, v.root = append(p.joined, v.inline...), p.joinedFrom, p.root
+		v.inline = v.joined[len(p.joined):]
+	}
+}
+
+// rebase makes the appends that are left, after those before were published,
+// go on from the backing file.
+func rebase(vs []*version) {
+	if !vs[0].appended {
+		return
+	}
+	vs[0].prior = nil
+	from := vs[0].baseSize
+	n := 0
+	for n < len(vs) && vs[n].appended && vs[n].joined != nil {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	last := vs[n-1]
+	joined := bytes.Clone(last.joined[from-last.joinedFrom:])
+	for _, v := range vs[:n] {
+		v.joined, v.joinedFrom, v.root = joined[:v.Size-from], from, nil
+		v.inline = joined[v.baseSize-from : v.Size-from]
+	}
 }
 
 // enter counts path in every directory above it. tree[dir][name] is how many
@@ -130,7 +175,7 @@ func (x *index) enter(path string, by int) {
 func (x *index) names(dir string) []string {
 	var names []string
 	for name := range x.tree[dir] {
-		if len(x.paths[join(dir, name)]) > 0 {
+		if len(x.paths[inDir(dir, name)]) > 0 {
 			names = append(names, name)
 		}
 	}
@@ -143,12 +188,12 @@ func (x *index) below(path string, out []string) []string {
 		out = append(out, path)
 	}
 	for name := range x.tree[path] {
-		out = x.below(join(path, name), out)
+		out = x.below(inDir(path, name), out)
 	}
 	return out
 }
 
-func join(dir, name string) string {
+func inDir(dir, name string) string {
 	if dir == "" {
 		return name
 	}

@@ -51,14 +51,15 @@ type Journal struct {
 	drained chan struct{}   // closed and replaced whenever versions were forgotten
 	failing map[string]*row // paths that could not be published
 	own     map[string]seen // what the checkpointer left in the backing directory
+	claims  map[string]*job // paths that a round works on
+	waiting map[string]bool // paths whose appends wait for company
+	old     []held          // replaced files that can't be let go yet
 
 	// w belongs to the leader; its holder needs no lock.
 	w writer
 
 	// spareMu makes one segment at a time. It comes before mu.
 	spareMu sync.Mutex
-	// pubMu lets one round publish at a time. It comes before all others.
-	pubMu sync.Mutex
 
 	background background
 }
@@ -126,6 +127,8 @@ func Open(d disk.Disk, o Options) (*Journal, Report, error) {
 		drained: make(chan struct{}),
 		failing: map[string]*row{},
 		own:     map[string]seen{},
+		claims:  map[string]*job{},
+		waiting: map[string]bool{},
 	}
 	j.settled.L = &j.mu
 	report, err := j.recover()
@@ -244,7 +247,7 @@ func (j *Journal) admit(ctx context.Context) error {
 			return fmt.Errorf("journal is full: %w", err)
 		}
 		drained := j.drained
-		if j.o.manual {
+		if j.o.Manual {
 			if tries > 0 {
 				return fmt.Errorf("journal is full: %w", syscall.ENOSPC)
 			}
@@ -313,7 +316,7 @@ func (j *Journal) PendingNames(dir string) []string {
 func (j *Journal) PendingNew(dir string) []string {
 	var fresh []string
 	for _, name := range j.PendingNames(dir) {
-		if _, err := j.d.Stat(join(dir, name)); err != nil {
+		if _, err := j.d.Stat(inDir(dir, name)); err != nil {
 			fresh = append(fresh, name)
 		}
 	}
@@ -344,6 +347,7 @@ func (j *Journal) Stats() Stats {
 	s := j.stats
 	s.Pending, s.PendingPaths = j.index.count, len(j.index.paths)
 	s.PendingBytes, s.MemoryBytes = j.index.bytes-int64(j.index.count)*versionOverhead, j.index.held
+	s.WaitingPaths = len(j.waiting)
 	s.Segments, s.LastTx, s.Stopped = len(j.segs), j.lastTx, j.stopped
 	for _, vs := range j.index.paths {
 		if t := vs[0].Time; s.OldestPending.IsZero() || t.Before(s.OldestPending) {
@@ -378,6 +382,7 @@ func (j *Journal) Close() error {
 	if e := j.submit(r); err == nil {
 		err = e
 	}
+	j.letGoAll()
 	j.spareMu.Lock() // a segment being made is waited for
 	defer j.spareMu.Unlock()
 	j.closeFiles()

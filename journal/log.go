@@ -136,10 +136,14 @@ func (j *Journal) finish(batch []*request, synced bool) {
 			continue
 		}
 		r.version.seg, r.version.off, r.version.size = r.seg, r.off, r.size()
-		if r.version.appended {
-			r.version.prior = j.index.newest(r.version.Path)
+		v := r.version
+		if v.appended {
+			v.prior = j.index.newest(v.Path)
 		}
-		j.index.add(r.version, r.tail)
+		j.index.add(v, r.tail)
+		if v.appended {
+			join(v)
+		}
 		j.stats.Commits++
 	}
 	if !commits {

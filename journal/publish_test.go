@@ -277,7 +277,7 @@ func TestSettleTouchesOnlyWhatIsBelow(t *testing.T) {
 func TestBackgroundPublishes(t *testing.T) {
 	d := disktest.New()
 	o := small(nil)
-	o.manual, o.PublishDelay = false, time.Millisecond
+	o.Manual, o.PublishDelay = false, time.Millisecond
 	j := mustOpen(t, d, o)
 	mustCommit(t, j, "a.json", "one")
 	wait(t, "the file in the backing directory", func() bool { _, pending := j.Pending("a.json"); return !pending })
@@ -306,7 +306,7 @@ func TestBackgroundComesBackForAFailingPath(t *testing.T) {
 		return nil
 	}
 	o := small(h)
-	o.manual, o.PublishDelay = false, time.Millisecond
+	o.Manual, o.PublishDelay = false, time.Millisecond
 	j := mustOpen(t, d, o)
 	mustCommit(t, j, "a.json", "one")
 	wait(t, "success after four failures", func() bool { _, pending := j.Pending("a.json"); return !pending })
@@ -325,7 +325,7 @@ func TestCommitWaitsForRoom(t *testing.T) {
 	gate := make(chan struct{})
 	h.fail = func(string) error { <-gate; return nil }
 	o := small(h)
-	o.manual, o.PublishDelay, o.MaxPending = false, time.Hour, 4000
+	o.Manual, o.PublishDelay, o.MaxPending = false, time.Hour, 4000
 	j := mustOpen(t, d, o)
 	for i := range 3 {
 		mustCommit(t, j, fmt.Sprintf("f%d.json", i), text("x", 1000))

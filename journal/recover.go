@@ -37,10 +37,10 @@ func (j *Journal) recover() (Report, error) {
 		for _, s := range sc.all {
 			j.segs = append(j.segs, s.segment)
 		}
+		j.free = sc.blank // closed with the rest
 		return report, nil
 	}
 	if err := j.takeOver(sc); err != nil {
-		sc.close() // closing a file twice does no harm
 		return report, err
 	}
 	report.Orphans, err = j.removeOrphans()
@@ -173,7 +173,8 @@ func (j *Journal) checkStages(report *Report) error {
 }
 
 // takeOver makes the scanned segments the journal's own, and begins a new
-// one: nothing is ever written behind an end that a crash left.
+// one: nothing is ever written behind an end that a crash left. After an error
+// Open closes what is the journal's own by then.
 func (j *Journal) takeOver(sc *scan) error {
 	last := sc.last()
 	var h segmentHeader
@@ -182,31 +183,30 @@ func (j *Journal) takeOver(sc *scan) error {
 		if !last.sealed {
 			h.prevEnd = last.end
 			if err := rewriteTail(last); err != nil {
+				sc.close()
 				return err
 			}
 		}
 	}
 	surplus := j.sortOut(sc, last)
-	if len(j.segs) > 0 {
-		h.low = j.segs[0].seq
-	}
 	active, err := j.beginSegment(h)
 	if err != nil {
+		sc.close() // closing a file twice does no harm
 		return err
 	}
 	j.segs = append(j.segs, active)
 	j.w.active, j.w.off, j.w.stable = active, segmentHeaderSize, segmentHeaderSize
-	for _, name := range append(surplus, sc.blank...) {
-		if err := j.d.Remove("recover:remove-segment", name); err != nil {
-			return fmt.Errorf("remove unused segment: %w", err)
-		}
+	surplus = append(surplus, sc.blank...)
+	sc.blank = nil
+	if err := removeSegments(j.d, "recover:remove-segment", surplus); err != nil {
+		return fmt.Errorf("remove unused segment: %w", err)
 	}
 	return nil
 }
 
 // sortOut divides the segments into those with something to do, those that
-// can be used again, and the names of those to be removed.
-func (j *Journal) sortOut(sc *scan, last *scanned) (surplus []string) {
+// can be used again, and those to be removed.
+func (j *Journal) sortOut(sc *scan, last *scanned) (surplus []*segment) {
 	for _, s := range sc.all {
 		needed := last != nil && s.seq <= last.seq && s.records > 0 && (s.pending > 0 || len(j.segs) > 0)
 		switch {
@@ -215,8 +215,7 @@ func (j *Journal) sortOut(sc *scan, last *scanned) (surplus []string) {
 		case s.size == j.o.SegmentSize && len(j.free) <= maxFree:
 			j.free = append(j.free, s.segment)
 		default:
-			_ = s.file.Close()
-			surplus = append(surplus, s.name)
+			surplus = append(surplus, s.segment)
 		}
 	}
 	return surplus

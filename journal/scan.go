@@ -24,7 +24,7 @@ type scanned struct {
 // scan is all segments as they were found.
 type scan struct {
 	all     []*scanned // with a good header, in order of their sequence
-	blank   []string   // segments whose making was interrupted
+	blank   []*segment // whose making was interrupted
 	low     uint64     // older segments have nothing to do
 	lastTx  TxID
 	lastSeq uint64
@@ -90,7 +90,8 @@ func (sc *scan) openSegment(d disk.Disk, name string, writable bool) error {
 	case err != nil:
 		sc.damaged(name, 0, err.Error())
 	case h == nil:
-		sc.blank = append(sc.blank, name)
+		sc.blank = append(sc.blank, &segment{name: name, file: f})
+		return nil
 	case h.size != info.Size:
 		sc.damaged(name, 0, fmt.Sprintf("%d bytes long, not %d", info.Size, h.size))
 	default:
@@ -106,6 +107,9 @@ func (sc *scan) damaged(name string, off int64, reason string) {
 
 func (sc *scan) close() {
 	for _, s := range sc.all {
+		_ = s.file.Close()
+	}
+	for _, s := range sc.blank {
 		_ = s.file.Close()
 	}
 }

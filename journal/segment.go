@@ -124,9 +124,8 @@ func createSegment(d disk.Disk, name string, size int64) (disk.File, error) {
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
 	if err := fillSegment(d, f, size); err != nil {
-		_ = f.Close()
 		// A partial segment is found by the next Open if this fails too.
-		_ = d.Remove("segment:remove", name)
+		_ = removeSegments(d, "segment:abandon", []*segment{{name: name, file: f}})
 		return nil, fmt.Errorf("create segment: %w", err)
 	}
 	return f, nil

@@ -1,6 +1,9 @@
 package journal
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // maxFree is how many unused segments are kept; more go back to the disk.
 const maxFree = 2
@@ -45,7 +48,7 @@ func (j *Journal) prepareSpare() error {
 	}
 	h := segmentHeader{floor: j.lastTx}
 	if n := len(j.segs); n > 0 {
-		h.prev, h.low = j.segs[n-1].seq, j.segs[0].seq
+		h.prev = j.segs[n-1].seq
 	}
 	j.mu.Unlock()
 	s, err := j.beginSegment(h)
@@ -73,8 +76,11 @@ func (j *Journal) beginSegment(h segmentHeader) (*segment, error) {
 	j.lastSeq++
 	h.seq, h.salt, h.size = j.lastSeq, salt, j.o.SegmentSize
 	h.floor = max(h.floor, j.lastTx)
-	if h.low == 0 {
-		h.low = h.seq
+	// Not earlier: the one that was taken just now may have been the oldest
+	// needed until a moment ago, and is no more.
+	h.low = h.seq
+	if len(j.segs) > 0 {
+		h.low = j.segs[0].seq
 	}
 	j.mu.Unlock()
 	if err := s.begin(h); err != nil {
@@ -118,32 +124,32 @@ func (j *Journal) recycle() {
 
 // shrink removes unused segments but for keep. The mark that
 // freed them named an older segment as the oldest needed; one more mark, of
-// the present state, makes it safe that they are gone.
+// the present state, makes it safe that they are gone. What is freed after
+// that mark is not for this call.
 func (j *Journal) shrink(keep int) error {
 	j.mu.Lock()
-	if len(j.free) <= keep {
-		j.mu.Unlock()
+	n := max(0, len(j.free)-keep)
+	gone := slices.Clone(j.free[:n])
+	for _, s := range gone {
+		if s.pins > 0 {
+			gone = nil
+		}
+	}
+	j.free = j.free[len(gone):]
+	j.mu.Unlock()
+	if len(gone) == 0 {
 		return nil
 	}
-	j.mu.Unlock()
 	if err := j.mark(nil); err != nil {
+		j.mu.Lock()
+		j.free = append(j.free, gone...)
+		j.mu.Unlock()
 		return err
 	}
-	for {
-		j.mu.Lock()
-		n := len(j.free)
-		if n <= keep || j.free[0].pins > 0 {
-			j.mu.Unlock()
-			return nil
-		}
-		s := j.free[0]
-		j.free = j.free[1:]
-		j.mu.Unlock()
-		_ = s.file.Close()
-		if err := j.d.Remove("segment:remove", s.name); err != nil {
-			return fmt.Errorf("remove unused segment: %w", err)
-		}
+	if err := removeSegments(j.d, "segment:remove", gone); err != nil {
+		return fmt.Errorf("remove unused segment: %w", err)
 	}
+	return nil
 }
 
 // mark records durably which versions are published: the newest of each

@@ -34,21 +34,66 @@ func (j *Journal) publishPath(ctx context.Context, w *job) error {
 			return fmt.Errorf("adopt %s into history: %w", w.path, err)
 		}
 	}
-	if err := j.preserve(ctx, w); err != nil {
-		return fmt.Errorf("preserve %s: %w", w.path, err)
-	}
 	if w.stranded != nil {
-		return nil
+		return j.preserve(ctx, w)
 	}
-	err = j.replace(w.newest(), info, exists)
-	if hopeless(err) {
-		w.stranded = err
-		return nil
+	err = j.keepAndReplace(ctx, w, info, exists)
+	if err != nil || w.stranded != nil {
+		return err
 	}
+	return j.remember(w.path)
+}
+
+// keepAndReplace files the versions in the history and prepares the new
+// target, and then puts that in place. The two parts of the first step sync
+// different files, and need not wait for each other: what matters is that the
+// old target was adopted before the rename, and that all is durable before
+// the mark.
+func (j *Journal) keepAndReplace(ctx context.Context, w *job, old disk.Info, exists bool) error {
+	v := w.newest()
+	there, err := j.isThere(v, old, exists)
 	if err != nil {
 		return fmt.Errorf("publish %s: %w", w.path, err)
 	}
-	return j.remember(w.path)
+	if there {
+		return j.preserve(ctx, w)
+	}
+	var temp string
+	prepare := func() (err error) { temp, err = j.prepare(v); return err }
+	keep := func() error { return j.preserve(ctx, w) }
+	var kerr, perr error
+	if j.o.Manual || v.appended { // the checksum of an append is computed on the way to the history
+		if kerr = keep(); kerr == nil {
+			perr = prepare()
+		}
+	} else {
+		kept := make(chan struct{})
+		go func() { defer close(kept); kerr = keep() }()
+		perr = prepare()
+		<-kept
+	}
+	err = cmp.Or(kerr, perr)
+	if err == nil {
+		err = j.put(w, temp)
+	}
+	if err != nil && temp != "" {
+		j.abandon(temp)
+	}
+	if kerr == nil && hopeless(err) {
+		w.stranded, err = err, nil
+	}
+	if err != nil && kerr == nil {
+		return fmt.Errorf("publish %s: %w", w.path, err)
+	}
+	return err
+}
+
+// put gives the temporary file the name of the target.
+func (j *Journal) put(w *job, temp string) error {
+	if err := j.holdOld(w); err != nil {
+		return err
+	}
+	return j.rename(temp, w.path)
 }
 
 // hopeless errors don't go away by trying again: what has the name of the
@@ -88,7 +133,7 @@ func (j *Journal) remember(path string) error {
 func (j *Journal) preserve(ctx context.Context, w *job) error {
 	for some := range slices.Chunk(withoutPrefixes(w.versions), keepAtOnce) {
 		if err := j.preserveSome(ctx, w.path, some); err != nil {
-			return err
+			return fmt.Errorf("preserve %s: %w", w.path, err)
 		}
 	}
 	return nil
@@ -116,36 +161,36 @@ func (j *Journal) preserveSome(ctx context.Context, path string, versions []*ver
 	return j.o.Preserver.Preserve(ctx, path, kept)
 }
 
-// replace makes v the backing file: a complete, synced file with its
-// attributes takes the name in one step. The directory is not synced here.
-func (j *Journal) replace(v *version, old disk.Info, exists bool) error {
-	if exists && v.stage != "" {
-		info, err := j.d.Stat(v.stage)
-		if err != nil {
-			return err
-		}
-		if info.Ino == old.Ino && info.Dev == old.Dev {
-			return nil // it was replaced before a crash
-		}
+// isThere says that the backing file is the stage of v itself: it was put
+// there before a crash.
+func (j *Journal) isThere(v *version, old disk.Info, exists bool) (bool, error) {
+	if !exists || v.stage == "" {
+		return false, nil
 	}
-	temp, err := uniqueName(temporaryPrefix, v.Tx, j.o.Rand)
+	info, err := j.d.Stat(v.stage)
+	return err == nil && info.Ino == old.Ino && info.Dev == old.Dev, err
+}
+
+// prepare makes a complete, synced file of v with its attributes. After an
+// error the file that temp names may be there in part.
+func (j *Journal) prepare(v *version) (temp string, err error) {
+	temp, err = uniqueName(temporaryPrefix, v.Tx, j.o.Rand)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if v.stage != "" && !v.attrFailed {
 		err = j.linkStage(v, temp)
 	} else {
 		err = j.writeTemporary(v, temp)
 	}
-	if err == nil {
-		err = j.rename(temp, v.Path)
+	return temp, err
+}
+
+// abandon removes a temporary file that may not be there.
+func (j *Journal) abandon(temp string) {
+	if err := j.d.Remove("publish:abandon", temp); err != nil && !errors.Is(err, syscall.ENOENT) {
+		j.o.Log.Warn("temporary file stays until the next start", "file", temp, "error", err)
 	}
-	if err != nil {
-		if rerr := j.d.Remove("publish:abandon", temp); rerr != nil && !errors.Is(rerr, syscall.ENOENT) {
-			j.o.Log.Warn("temporary file stays until the next start", "file", temp, "error", rerr)
-		}
-	}
-	return err
 }
 
 // linkStage gives the stage itself the attributes and a second name. The

@@ -11,15 +11,16 @@ import (
 // AfterCrash is what a machine finds when it starts again: everything that
 // was synced, and each unsynced page, size, attribute and directory entry
 // with a chance of percent. Zero keeps what is synced alone, 100 everything.
-// rng may be nil for these two; d is not changed.
+// With ReuseFreed, a file that had been freed and whose old name comes back
+// has foreign bytes in it. rng may be nil for these two; d is not changed.
 func (d *Disk) AfterCrash(rng *rand.Rand, percent int, opts ...Option) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if rng == nil {
 		rng = rand.New(rand.NewSource(1))
 	}
-	c := &Disk{nextIno: d.nextIno, clock: d.clock, capacity: d.capacity}
-	c.root = survivor(d.root, rng, percent, map[*node]*node{})
+	c := &Disk{nextIno: d.nextIno, clock: d.clock, capacity: d.capacity, reuse: d.reuse}
+	c.root = survivor(d.root, d.reuse, rng, percent, map[*node]*node{})
 	c.used = used(c.root, map[*node]bool{})
 	for _, o := range opts {
 		o(c)
@@ -31,7 +32,7 @@ func (d *Disk) AfterCrash(rng *rand.Rand, percent int, opts ...Option) *Disk {
 func (d *Disk) Clone(opts ...Option) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c := &Disk{nextIno: d.nextIno, clock: d.clock, capacity: d.capacity, used: d.used}
+	c := &Disk{nextIno: d.nextIno, clock: d.clock, capacity: d.capacity, reuse: d.reuse, used: d.used}
 	c.root = clone(d.root, map[*node]*node{})
 	for _, o := range opts {
 		o(c)
@@ -41,7 +42,7 @@ func (d *Disk) Clone(opts ...Option) *Disk {
 
 // survivor copies n as the crash leaves it. Names of one file find the same
 // copy through seen.
-func survivor(n *node, rng *rand.Rand, percent int, seen map[*node]*node) *node {
+func survivor(n *node, reuse bool, rng *rand.Rand, percent int, seen map[*node]*node) *node {
 	if c, ok := seen[n]; ok {
 		c.nlink++
 		return c
@@ -54,6 +55,9 @@ func survivor(n *node, rng *rand.Rand, percent int, seen map[*node]*node) *node 
 	c.durAttr = c.attr
 	if !n.isDir() {
 		c.cur = n.survive(rng, percent)
+		if reuse && n.freed {
+			scribble(c.cur, rng)
+		}
 		c.dur = bytes.Clone(c.cur)
 		return c
 	}
@@ -66,17 +70,30 @@ func survivor(n *node, rng *rand.Rand, percent int, seen map[*node]*node) *node 
 		if child == nil {
 			continue
 		}
-		kept := survivor(child, rng, percent, seen)
+		kept := survivor(child, reuse, rng, percent, seen)
 		c.entries[name], c.durable[name] = kept, kept
 	}
 	return c
+}
+
+// scribble puts foreign bytes into the first page, and into half of the
+// others.
+func scribble(b []byte, rng *rand.Rand) {
+	for at := 0; at < len(b); at += pageSize {
+		if at == 0 || chance(rng, 50) {
+			page := b[at:min(at+pageSize, len(b))]
+			for i := range page {
+				page[i] = "foreign "[i%8]
+			}
+		}
+	}
 }
 
 func clone(n *node, seen map[*node]*node) *node {
 	if c, ok := seen[n]; ok || n == nil {
 		return c
 	}
-	c := &node{ino: n.ino, nlink: n.nlink, attr: cloneAttr(n.attr), durAttr: cloneAttr(n.durAttr), changed: n.changed}
+	c := &node{ino: n.ino, nlink: n.nlink, attr: cloneAttr(n.attr), durAttr: cloneAttr(n.durAttr), changed: n.changed, freed: n.freed}
 	seen[n] = c
 	c.cur, c.dur, c.sizeLost = bytes.Clone(n.cur), bytes.Clone(n.dur), n.sizeLost
 	for i := range n.dirty {

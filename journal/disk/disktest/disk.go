@@ -8,6 +8,12 @@
 // each survive or don't. A real file system orders more than that; code that
 // is right here does not depend on it.
 //
+// A file without a name that nobody holds open is freed, and its blocks may
+// be given to another file at once. Its old name may still come back by a
+// crash, before the directory was synced, and then finds foreign bytes: ext4
+// with data=writeback does so. With the option ReuseFreed, a crash fills such
+// files with such bytes.
+//
 // Changing operations are counted from 1 in the order they come. A test runs
 // the same work again and again, breaking operation 1, 2, 3 and so on, until
 // one run gets through unbroken.
@@ -42,6 +48,7 @@ type Disk struct {
 	crashed  bool
 	failed   bool
 	reads    int
+	reuse    bool
 	readFail fault
 }
 
@@ -50,7 +57,9 @@ var _ disk.Disk = (*Disk)(nil)
 // node is a file or a directory. A directory has entries.
 type node struct {
 	ino     uint64
-	nlink   int // names in current entries
+	nlink   int  // names in current entries
+	opens   int  // open files
+	freed   bool // had neither names nor open files: others have its blocks
 	attr    disk.Attr
 	durAttr disk.Attr
 	pages   // of a file
@@ -148,7 +157,7 @@ func (d *Disk) Create(step disk.Step, name string, perm uint32) (disk.File, erro
 	dir.entries[base] = n
 	d.touch(n)
 	d.touch(dir)
-	return &file{d: d, n: n, name: name, write: true}, nil
+	return d.opened(n, name, true), nil
 }
 
 // Open implements disk.Disk.
@@ -179,7 +188,13 @@ func (d *Disk) open(step disk.Step, name string, write bool) (disk.File, error) 
 	if err != nil {
 		return nil, pathError(step, "open", name, err)
 	}
-	return &file{d: d, n: n, name: name, write: write}, nil
+	return d.opened(n, name, write), nil
+}
+
+// opened makes an open file of n, which keeps its blocks until it is closed.
+func (d *Disk) opened(n *node, name string, write bool) *file {
+	n.opens++
+	return &file{d: d, n: n, name: name, write: write}
 }
 
 // Rename implements disk.Disk.
@@ -237,6 +252,14 @@ func (d *Disk) unlink(n *node) {
 	d.touch(n)
 	if n.nlink == 0 {
 		d.used -= n.size()
+		n.free()
+	}
+}
+
+// free gives the blocks of n to others if nothing holds it any longer.
+func (n *node) free() {
+	if n.nlink == 0 && n.opens == 0 {
+		n.freed = true
 	}
 }
 

@@ -213,3 +213,62 @@ func TestStepsAndCorrupt(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// TestFreedFilesComeBackWithForeignBytes removes and replaces a file in
+// every way, and crashes before the directory is synced.
+func TestFreedFilesComeBackWithForeignBytes(t *testing.T) {
+	old := strings.Repeat("o", 3*pageSize)
+	replace := func(t *testing.T, d *Disk) { ok(t, d.Rename("test:rename", "new", "f")) }
+	cases := []struct {
+		name string
+		do   func(t *testing.T, d *Disk)
+		want bool // foreign bytes
+	}{
+		{"nothing", func(*testing.T, *Disk) {}, false},
+		{"replaced", replace, true},
+		{"removed", func(t *testing.T, d *Disk) { ok(t, d.Remove("test:remove", "f")) }, true},
+		{"replaced and held open", func(t *testing.T, d *Disk) {
+			_, err := d.Open("f")
+			ok(t, err)
+			replace(t, d)
+		}, false},
+		{"replaced and closed too early", func(t *testing.T, d *Disk) {
+			f, err := d.Open("f")
+			ok(t, err)
+			replace(t, d)
+			ok(t, f.Close())
+		}, true},
+		{"one of two closed, twice", func(t *testing.T, d *Disk) {
+			f, err := d.Open("f")
+			ok(t, err)
+			_, err = d.Open("f")
+			ok(t, err)
+			replace(t, d)
+			ok(t, f.Close())
+			ok(t, f.Close())
+		}, false},
+		{"another name is left", func(t *testing.T, d *Disk) {
+			ok(t, d.Link("test:link", "f", "g"))
+			replace(t, d)
+		}, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			d := New(ReuseFreed())
+			d.Put("f", old)
+			d.Put("new", "new")
+			c.do(t, d)
+			got := d.AfterCrash(nil, 0).Tree("")["f"]
+			if foreign := strings.Contains(got, "foreign"); foreign != c.want || len(got) != len(old) {
+				t.Errorf("foreign bytes: %v in %d bytes, want %v in %d", foreign, len(got), c.want, len(old))
+			}
+			if got := d.Clone().AfterCrash(nil, 0).Tree("")["f"]; strings.Contains(got, "foreign") != c.want {
+				t.Error("a clone crashes otherwise")
+			}
+			ok(t, d.SyncDir("test:sync-dir", ""))
+			if got := d.AfterCrash(nil, 0).Tree("")["f"]; strings.Contains(got, "foreign") {
+				t.Error("foreign bytes after the directory was synced")
+			}
+		})
+	}
+}

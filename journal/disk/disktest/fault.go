@@ -47,6 +47,12 @@ func Capacity(bytes int64) Option {
 	return func(d *Disk) { d.capacity = bytes }
 }
 
+// ReuseFreed lets the blocks of freed files be written by others before the
+// names are durably gone. The disks that AfterCrash and Clone make do it too.
+func ReuseFreed() Option {
+	return func(d *Disk) { d.reuse = true }
+}
+
 // Free implements disk.Disk.
 func (d *Disk) Free() (int64, error) {
 	d.mu.Lock()

@@ -175,6 +175,10 @@ func (f *file) Stat() (disk.Info, error) {
 func (f *file) Close() error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
+	if !f.closed && !f.d.crashed { // what comes after the crash frees nothing
+		f.n.opens--
+		f.n.free()
+	}
 	f.closed = true
 	return nil
 }
