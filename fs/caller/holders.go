@@ -186,21 +186,31 @@ func (t *Table) ours(f openFile) bool {
 }
 
 // list reads the numeric names of a directory. Nothing is looked up in it:
-// what is in fd/ must not be touched.
+// what is in fd/ must not be touched. It does without os.File, whose poller
+// costs more calls than the listing.
 func list(dir string) ([]uint32, error) {
-	d, err := os.Open(dir)
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = d.Close() }()
-	names, err := d.Readdirnames(-1)
-	ns := make([]uint32, 0, len(names))
-	for _, name := range names {
-		if n, err := parse32(name); err == nil {
-			ns = append(ns, n)
+	defer func() { _ = unix.Close(fd) }()
+	var ns []uint32
+	var buf [4096]byte
+	for {
+		n, err := unix.Getdents(fd, buf[:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n == 0 {
+			return ns, err
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if n, err := parse32(name); err == nil {
+				ns = append(ns, n)
+			}
 		}
 	}
-	return ns, err
 }
 
 // gone tells that a process or descriptor has ended between two looks.

@@ -28,6 +28,11 @@ func (b *body) writeAt(p []byte, off int64) (int, error) {
 		return copy(b.mem[off:], p), nil
 	}
 	n, err := b.file.WriteAt(p, off)
+	return b.wrote(p, off, n, err)
+}
+
+// wrote notes the outcome of writing p into the file at off.
+func (b *body) wrote(p []byte, off int64, n int, err error) (int, error) {
 	if n < len(p) && err == nil {
 		err = io.ErrShortWrite
 	}

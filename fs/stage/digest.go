@@ -11,7 +11,7 @@ const (
 	// pieceSize is how much is digested at a time, and the least backlog
 	// that is worth a follower: less is digested by Judge faster than a
 	// goroutine starts.
-	pieceSize = 64 << 10
+	pieceSize = 256 << 10
 	// maxLag bounds what is left for Judge after sequential writes: a
 	// writer that is further ahead of the follower waits for it.
 	maxLag = 4 << 20

@@ -35,6 +35,10 @@ type Stage struct {
 	poison  error
 	hold    int // changes wait while it is above 0
 	users   int // how many use body without holding mu
+	// growing says that bytes are being written behind the last one of the
+	// file without holding mu: changes and verdicts wait, reads and the
+	// follower, which stay below body.w, don't.
+	growing bool
 
 	d         digest
 	run       run
@@ -126,7 +130,7 @@ func (s *Stage) readContent(p []byte, off int64) error {
 
 // admit waits until changes are allowed and tells what forbids them for good.
 func (s *Stage) admit() error {
-	for s.hold > 0 && s.state == open {
+	for (s.hold > 0 || s.growing) && s.state == open {
 		s.cond.Wait()
 	}
 	switch {
@@ -193,12 +197,31 @@ func (s *Stage) write(p []byte, off int64) (int, error) {
 	if err := s.fill(off); err != nil {
 		return 0, s.fail(err)
 	}
-	n, err := s.body.writeAt(p, off)
+	n, err := s.put(p, off)
 	if err != nil {
 		return n, s.fail(err)
 	}
 	s.follow(off, off+int64(n))
 	return n, nil
+}
+
+// put writes p into the body at off, which is not beyond its end. At the end
+// of a file it does so without holding mu, so that the follower digests what
+// came before meanwhile.
+func (s *Stage) put(p []byte, off int64) (int, error) {
+	if s.body.file == nil || off < s.body.w {
+		return s.body.writeAt(p, off)
+	}
+	f := s.body.file
+	s.growing = true
+	s.users++
+	s.mu.Unlock()
+	n, err := f.WriteAt(p, off)
+	s.mu.Lock()
+	s.users--
+	s.growing = false
+	s.cond.Broadcast()
+	return s.body.wrote(p, off, n, err)
 }
 
 // fill makes [0, to) own bytes: copied from the base, zeros beyond it.
