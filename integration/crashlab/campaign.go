@@ -15,6 +15,9 @@ import (
 	"intactfs/integration/crashlab/volume"
 )
 
+// maxLogs bounds the logs that a campaign saves; each has some megabytes.
+const maxLogs = 20
+
 // Campaign records and examines runs of one subject until enough states
 // were tried. Everything it chooses follows from Seed and from the log of
 // each run; the log of a run with a violation is saved.
@@ -50,6 +53,7 @@ type meta struct {
 // violations are in the tally.
 func (c Campaign) Run(ctx context.Context, lab *Lab) (Tally, error) {
 	var total Tally
+	saved := 0
 	for run := 1; total.States+total.Nested < c.States; run++ {
 		start := time.Now()
 		seed := c.Seed*1_000_003 + uint64(run)
@@ -60,6 +64,9 @@ func (c Campaign) Run(ctx context.Context, lab *Lab) (Tally, error) {
 		effort := Effort{Seed: seed, Workers: c.Workers, Nested: true, Stop: max(1, c.Stop),
 			States: min(c.PerRun, (c.States-total.States-total.Nested+1)*4/5+1)}
 		tally, err := lab.Try(ctx, rec, c.Subject, effort, func(v *Violation, log *recdisk.Disk) {
+			if saved++; saved > maxLogs {
+				return
+			}
 			v.Log = filepath.Join(c.Out, fmt.Sprintf("%s-seed%d-run%d-%d.log", c.Type.Name, c.Seed, run, v.State.Number))
 			if err := saveLog(rec, seed, v, log); err != nil {
 				v.Log = err.Error()

@@ -48,6 +48,9 @@ func find(t *testing.T, name string) volume.Type {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := kind.Available(); err != nil {
+		t.Skip(err)
+	}
 	return kind
 }
 

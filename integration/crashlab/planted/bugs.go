@@ -59,8 +59,8 @@ var Bugs = []Bug{
 		running: retrySync("commit:stage-sync"), fails: true},
 	{Name: "journal-fsync-retried", Means: "a failed fsync of the journal is tried again and believed",
 		running: retrySync("commit:sync"), fails: true},
-	{Name: "segment-header-unsynced", Means: "a segment is used again while its old header stays",
-		running: dropHeaders},
+	{Name: "segment-header-lost", Means: "a segment is used again while its old header stays",
+		running: dropHeaders, options: smallSegments},
 	{Name: "history-unsynced", Means: "versions are not synced into history before they are forgotten",
 		running: skipSync("history:sync", "history:syncdir")},
 	{Name: "history-skipped", Means: "versions are forgotten without being filed", keepNothing: true},
@@ -74,6 +74,9 @@ var Bugs = []Bug{
 	{Name: "recovery-cleans-staging", Means: "recovery empties the staging directory before it read the journal",
 		recovering: func(h *hooks) { h.open = clearStaging }},
 }
+
+// smallSegments has segments used again after a few records.
+func smallSegments(o *journal.Options) { o.SegmentSize, o.MaxInline = 8<<10, 1<<10 }
 
 // skipSync makes some steps that sync do nothing.
 func skipSync(steps ...disk.Step) func(*hooks) {

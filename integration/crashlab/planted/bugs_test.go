@@ -36,6 +36,9 @@ func strict(t *testing.T) volume.Type {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := kind.Available(); err != nil {
+		t.Fatal(err)
+	}
 	return kind
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -67,6 +68,20 @@ func Find(name string) (Type, error) {
 		names = append(names, t.Name)
 	}
 	return Type{}, fmt.Errorf("file system %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// Available says why the file system can't be had on this machine: mkfs is
+// not installed, or the kernel does not know it. It is nil if it can.
+func (t Type) Available() error {
+	if _, err := exec.LookPath(t.mkfs[0]); err != nil {
+		return fmt.Errorf("%s: %w", t.Name, err)
+	}
+	// The kernel looks for the type first, and loads its module; that no
+	// disk is there is what it finds next.
+	if err := unix.Mount("/dev/null", os.TempDir(), t.FS, 0, ""); errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("%s: the kernel has no such file system: %w", t.Name, err)
+	}
+	return nil
 }
 
 // Make makes an empty file system on a device or file.

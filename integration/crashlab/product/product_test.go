@@ -1,0 +1,107 @@
+package product
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"intactfs/integration/crashlab"
+	"intactfs/integration/crashlab/recdisk"
+	"intactfs/integration/crashlab/savers"
+	"intactfs/integration/crashlab/volume"
+)
+
+func TestMain(m *testing.M) {
+	recdisk.Main()
+	if err := volume.Isolate(); err != nil {
+		if os.Getenv("CI") != "" || os.Getenv("INTACT_REQUIRE_FUSE") != "" {
+			fmt.Fprintln(os.Stderr, "the laboratory needs root:", err)
+			os.Exit(1)
+		}
+		fmt.Fprintln(os.Stderr, "skipped:", err)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// binary is the path of intact: INTACT_BINARY, or a fresh build.
+func binary(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("INTACT_BINARY"); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "intact")
+	if out, err := exec.Command("go", "build", "-o", path, "intactfs/cmd/intact").CombinedOutput(); err != nil {
+		t.Fatalf("build intact: %v\n%s", err, out)
+	}
+	return path
+}
+
+// short is a run that a test has the time for. A removal is left to the
+// campaigns: it is not durable by itself, and what recovery makes of half a
+// removal is a matter of its own.
+func short(kind volume.Type, seed uint64) crashlab.Setup {
+	s := Setup(kind, seed)
+	s.Workload.Saves = 4
+	for i, f := range s.Workload.Files {
+		s.Workload.Files[i].Ways = slices.DeleteFunc(f.Ways, func(way string) bool { return way == savers.Remove })
+	}
+	return s
+}
+
+// campaign runs a short campaign and reports what it finds.
+func campaign(t *testing.T, name string, states int, subject Subject) {
+	t.Helper()
+	kind, err := volume.Find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := kind.Available(); err != nil {
+		t.Skip(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	lab, err := crashlab.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := lab.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	c := crashlab.Campaign{
+		Type: kind, Subject: subject, Seed: 1, States: states, PerRun: states/2 + 1, Workers: 2,
+		Out:   filepath.Join(os.TempDir(), "crashlab-failures"),
+		Setup: func(seed uint64) crashlab.Setup { return short(kind, seed) },
+	}
+	tally, err := c.Run(ctx, lab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d states and %d crashes during recovery", tally.States, tally.Nested)
+	if got := tally.States + tally.Nested; len(tally.Violations) == 0 && got < states {
+		t.Errorf("tried %d states, want %d", got, states)
+	}
+	for _, v := range tally.Violations {
+		t.Error(v)
+	}
+}
+
+func TestShortCampaign(t *testing.T) {
+	intact := binary(t)
+	for name, states := range map[string]int{"ext4": 120, "ext4-writeback": 60, "xfs": 30, "btrfs": 40} {
+		t.Run(name, func(t *testing.T) { campaign(t, name, states, Subject{Binary: intact, Quick: true}) })
+	}
+}
+
+// TestWithTheCommands: "intact recover" and "intact verify" do what the
+// quick way does in the process of the laboratory.
+func TestWithTheCommands(t *testing.T) {
+	campaign(t, "ext4", 12, Subject{Binary: binary(t)})
+}
