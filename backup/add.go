@@ -142,19 +142,23 @@ func (a *appender) base(pack string, tx uint64) ([]byte, digest, error) {
 	if content, ok := a.s.codec.recall(rec.SHA256); ok {
 		return content, rec.SHA256, nil
 	}
+	frames, err := framesOf(rec, lookup)
+	if err != nil {
+		return nil, digest{}, err
+	}
 	if a.f == nil {
 		f, err := a.s.d.Open(pack)
 		if err != nil {
 			return nil, digest{}, err
 		}
 		defer func() { _ = f.Close() }()
-		content, err := a.s.restore(f, lookup, rec)
+		content, err := a.s.restore(f, frames)
 		return content, rec.SHA256, err
 	}
 	if err := a.flush(); err != nil {
 		return nil, digest{}, err
 	}
-	content, err := a.s.restore(a.f, lookup, rec)
+	content, err := a.s.restore(a.f, frames)
 	return content, rec.SHA256, err
 }
 
@@ -228,16 +232,11 @@ func (a *appender) confirm(rec *record, it *Item) (bool, error) {
 
 // checkChain verifies the frames that the content of rec is made from.
 func (a *appender) checkChain(f io.ReaderAt, rec *record) error {
-	for r := rec; ; {
-		if err := checkFrame(f, r); err != nil || r.DeltaBase == 0 {
-			return err
-		}
-		base, ok := a.h.inPack(r.Pack, r.DeltaBase)
-		if !ok || base.Offset >= r.Offset {
-			return fmt.Errorf("%w: version %d has lost its base %d", ErrDamaged, r.Tx, r.DeltaBase)
-		}
-		r = base
+	frames, err := framesOf(rec, func(tx uint64) (*record, bool) { return a.h.inPack(rec.Pack, tx) })
+	for i := 0; i < len(frames) && err == nil; i++ {
+		err = checkFrame(f, &frames[i])
 	}
+	return err
 }
 
 // checkTail verifies the frames of the pack that appends would go to, once

@@ -165,6 +165,13 @@ func windowFor(base []byte, size int) int {
 // decode undoes a frame of at most largeContent bytes; base is nil for a
 // whole one. It returns an error unless the result is what sum and size say.
 func (c *codec) decode(frame, base []byte, sum digest, size int64) ([]byte, error) {
+	var head zstd.Header
+	if err := head.Decode(frame); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if head.HasFCS && head.FrameContentSize != uint64(size) { // it would be allocated
+		return nil, fmt.Errorf("%w: frame is of %d bytes instead of %d", ErrDamaged, head.FrameContentSize, size)
+	}
 	dec := c.plain
 	if base != nil {
 		var err error

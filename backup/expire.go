@@ -14,7 +14,9 @@ import (
 // Expire drops what p does not keep of path; with dry it only says what that
 // is. Packs are rewritten beside the old ones and take their place in one
 // step: what was kept is there at every moment, and Expire may be repeated
-// after a crash. ErrHeld: this is not the time to drop anything. ErrDamaged
+// after a crash. A crash may bring back versions that were dropped, never
+// others: where several packs became one, those it replaces are removed after
+// it has its place. The next Expire drops them again. ErrHeld: this is not the time to drop anything. ErrDamaged
 // names packs that were left as they are, damage included.
 func (s *Store) Expire(ctx context.Context, path string, p Policy, now time.Time, dry bool) (PlanResult, error) {
 	res := PlanResult{Path: path}
@@ -281,8 +283,11 @@ func (a *appender) carry(ctx context.Context, h *history, old *record) error {
 	if old.Removed || old.DeltaBase == 0 || a.hasBase(h, old) {
 		return a.copyFrame(ctx, f, *old)
 	}
-	lookup := func(tx uint64) (*record, bool) { return h.inPack(old.Pack, tx) }
-	content, err := a.s.restore(f, lookup, old)
+	frames, err := framesOf(old, func(tx uint64) (*record, bool) { return h.inPack(old.Pack, tx) })
+	if err != nil {
+		return err
+	}
+	content, err := a.s.restore(f, frames)
 	if err != nil {
 		return err
 	}

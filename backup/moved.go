@@ -9,10 +9,11 @@ import (
 	"syscall"
 )
 
-// Moved gives the history of old, and of everything below it, to new. Where
-// new has history already both are kept, ordered by their numbers. Durable
-// when it returns nil; after an error or a crash it may be repeated, and
-// until then each version is found below one of the two.
+// Moved gives the history of old, and of everything below it, to new, and the
+// quarantine with it. Where new has history already both are kept, ordered by
+// their numbers. Durable when it returns nil; after an error or a crash it may
+// be repeated, and until then each version and each refused content is found
+// below one of the two. The ID of a refused content changes with its path.
 func (s *Store) Moved(old, new string) error {
 	if err := errors.Join(s.writable(old), s.writable(new)); err != nil {
 		return err
@@ -25,19 +26,31 @@ func (s *Store) Moved(old, new string) error {
 	}
 	s.tree.Lock()
 	defer s.tree.Unlock()
-	err := s.moveDir(historyLayout.file(old), historyLayout.file(new))
-	if err == nil {
-		err = s.moveDir(historyLayout.dir(old), historyLayout.dir(new))
-	}
+	err := s.moveBoth(historyLayout, old, new, s.merge)
 	if err != nil {
 		return fmt.Errorf("move history of %s to %s: %w", old, new, err)
+	}
+	if err := s.moveRefused(old, new); err != nil {
+		return fmt.Errorf("move quarantine of %s to %s: %w", old, new, err)
 	}
 	return nil
 }
 
+// moveBoth moves what belongs to the file at old, and what lies below the
+// directory of that name.
+func (s *Store) moveBoth(l layout, old, new string, merge mergeFunc) error {
+	if err := s.moveDir(l.file(old), l.file(new), merge); err != nil {
+		return err
+	}
+	return s.moveDir(l.dir(old), l.dir(new), merge)
+}
+
+// A mergeFunc moves what is in a directory to another, and removes the first.
+type mergeFunc func(from, to string) error
+
 // moveDir renames a directory, or moves what is in it to one that is there
 // already. A directory that does not exist has nothing to move.
-func (s *Store) moveDir(from, to string) error {
+func (s *Store) moveDir(from, to string, merge mergeFunc) error {
 	was, err := s.d.Stat(from)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return s.confirmMove(from, to)
@@ -52,7 +65,7 @@ func (s *Store) moveDir(from, to string) error {
 	case err == nil && is.Ino == was.Ino && is.Dev == was.Dev:
 		return s.syncMove(from, to) // a crash left both names of one directory
 	case err == nil:
-		return s.merge(from, to)
+		return merge(from, to)
 	case !errors.Is(err, iofs.ErrNotExist):
 		return err
 	}
@@ -112,7 +125,7 @@ func (s *Store) merge(from, to string) error {
 		_, isPack := packNumber(e.Name)
 		switch {
 		case e.Type.IsDir():
-			err = s.moveDir(name, to+"/"+e.Name)
+			err = s.moveDir(name, to+"/"+e.Name, s.merge)
 		case isPack:
 			err = s.movePack(name, to, target)
 		default: // pins that were merged, and leftovers
@@ -122,6 +135,11 @@ func (s *Store) merge(from, to string) error {
 			return err
 		}
 	}
+	return s.endMerge(from, to)
+}
+
+// endMerge makes a merge durable and removes the directory that is empty now.
+func (s *Store) endMerge(from, to string) error {
 	if err := s.syncDirs("moved:syncdir", to); err != nil {
 		return err
 	}

@@ -48,6 +48,11 @@ func readFile(d disk.Disk, name string, bound int64) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	return readOpen(f, name, bound)
+}
+
+// readOpen reads all of f, which must not have more than bound bytes.
+func readOpen(f disk.File, name string, bound int64) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

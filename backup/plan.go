@@ -11,11 +11,19 @@ func drasticShrink(from, to int64) bool {
 	return lost > 1<<10 && lost*10 > from*9
 }
 
+// maxShrinks is how many drastic shrinks of a path, the newest, retention
+// remembers: a program that empties its file before every save would otherwise
+// keep all of its versions for ever. What came before older ones is kept by
+// the rules, as anything else.
+const maxShrinks = 20
+
 // Plan decides what retention does with the entries of one path, oldest
 // first. Calendar rules follow the time zone of now. What is kept whatever p
-// says: the newest entry, the last known good version, both sides of a
-// drastic shrink, and pins. Planning again for what a plan keeps keeps all
-// of it, except for MaxBytes once deltas have been encoded anew.
+// says: the newest entry, the last known good version, both sides of the
+// newest 20 drastic shrinks, and pins. Planning again for what a plan keeps
+// keeps all of it, with two exceptions: MaxBytes once deltas have been encoded
+// anew, and a shrink that only shows when what lay between was dropped, which
+// may take the place of the oldest of the 20.
 func Plan(entries []Entry, p Policy, now time.Time) []Decision {
 	plan := make([]Decision, len(entries))
 	for i := range entries {
@@ -69,6 +77,7 @@ func guard(plan []Decision) {
 	}
 	plan[len(plan)-1].because(Newest)
 	var good, before *Decision
+	var shrinks [][2]*Decision
 	for i := range plan {
 		d := &plan[i]
 		if d.Entry.Removed {
@@ -80,13 +89,16 @@ func guard(plan []Decision) {
 		if d.Entry.Pinned {
 			d.because(Pinned)
 		}
-		// The small side is kept too: it is what makes the other one a
-		// version before a shrink when the next plan looks at them.
 		if before != nil && drasticShrink(before.Entry.Size, d.Entry.Size) {
-			before.because(BeforeShrink)
-			d.because(AfterShrink)
+			shrinks = append(shrinks, [2]*Decision{before, d})
 		}
 		before = d
+	}
+	for _, sides := range shrinks[max(0, len(shrinks)-maxShrinks):] {
+		// The small side is kept too: it is what makes the other one a
+		// version before a shrink when the next plan looks at them.
+		sides[0].because(BeforeShrink)
+		sides[1].because(AfterShrink)
 	}
 	if good != nil {
 		good.because(LastGood)

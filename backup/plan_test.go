@@ -231,10 +231,45 @@ func checkGuards(t *rapid.T, plan []Decision) {
 			break
 		}
 	}
-	for i := 1; i < len(versions); i++ {
+	shrinks := 0
+	for i := len(versions) - 1; i > 0 && shrinks < maxShrinks; i-- {
 		from, to := versions[i-1].Entry.Size, versions[i].Entry.Size
-		if from-to > 1024 && to*10 < from && !versions[i-1].Keep {
+		if from-to <= 1024 || to*10 >= from {
+			continue
+		}
+		shrinks++
+		if !versions[i-1].Keep {
 			t.Fatalf("the version before a shrink from %d to %d is dropped", from, to)
 		}
 	}
+}
+
+// TestPlanBoundsShrinks: a file that is emptied again and again costs no more
+// than the rules and a fixed number of versions.
+func TestPlanBoundsShrinks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 200).Draw(t, "versions")
+		entries := series(n, time.Minute)
+		big := rapid.SliceOfN(rapid.Bool(), n, n).Draw(t, "big")
+		for i := range entries {
+			if entries[i].Size = 0; big[i] {
+				entries[i].Size = 5000
+			}
+		}
+		p := Policy{Last: rapid.IntRange(0, 9).Draw(t, "last")}
+		plan := Plan(entries, p, t0)
+		checkGuards(t, plan)
+		if got, bound := len(kept(plan)), 2*maxShrinks+p.Last+2; got > bound {
+			t.Fatalf("%d of %d versions are kept, want at most %d", got, n, bound)
+		}
+		newest := -1
+		for i := 1; i < n; i++ {
+			if big[i-1] && !big[i] {
+				newest = i - 1
+			}
+		}
+		if newest >= 0 && !plan[newest].Keep {
+			t.Fatal("the version before the newest shrink is dropped")
+		}
+	})
 }

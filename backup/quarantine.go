@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"hash/maphash"
 	"io"
 	iofs "io/fs"
 	"strings"
@@ -26,7 +27,12 @@ const (
 
 // quarantine is what a Store knows of the refused contents.
 type quarantine struct {
-	mu sync.Mutex // guards what follows and all files of the quarantine
+	// paths are held, each by who refuses for a path that hashes to it, while
+	// a content is read and compressed. They come before mu.
+	paths [16]sync.Mutex
+	// mu guards what follows, and all files of the quarantine but temporary
+	// ones. It is held for nothing that takes as long as a content is large.
+	mu sync.Mutex
 	// total is the bytes of all contents; -1 until they have been counted.
 	total int64
 	// behind are the notes whose count on disk is behind, by disk name.
@@ -81,18 +87,27 @@ func (s *Store) Refuse(ctx context.Context, r Rejection, content io.ReaderAt) (R
 	}
 	s.tree.RLock()
 	defer s.tree.RUnlock()
-	s.refused.mu.Lock()
-	defer s.refused.mu.Unlock()
+	path := s.refusing(r.Path)
+	path.Lock()
+	defer path.Unlock()
 	n, err := s.refuse(ctx, r, content)
 	if err != nil {
 		return Rejected{}, fmt.Errorf("quarantine for %s: %w", r.Path, err)
 	}
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
 	if err := s.boundPath(r.Path, n.base); err != nil {
 		return n.rejected(r.Path), fmt.Errorf("bound quarantine of %s: %w", r.Path, err)
 	}
 	return n.rejected(r.Path), nil
 }
 
+// refusing is the lock of those that refuse for path.
+func (s *Store) refusing(path string) *sync.Mutex {
+	return &s.refused.paths[maphash.String(s.seed, path)%uint64(len(s.refused.paths))]
+}
+
+// refuse counts a content that is there, or adds it.
 func (s *Store) refuse(ctx context.Context, r Rejection, content io.ReaderAt) (*note, error) {
 	held := min(r.Size, s.o.RejectedSize)
 	h := sha256.New()
@@ -100,38 +115,62 @@ func (s *Store) refuse(ctx context.Context, r Rejection, content io.ReaderAt) (*
 		return nil, errors.Join(err, fmt.Errorf("%w: %d of %d bytes", ErrMismatch, n, held))
 	}
 	sum := digest(h.Sum(nil))
-	dir := quarantineLayout.file(r.Path)
-	n, err := s.findNote(dir, hex.EncodeToString(sum[:idDigits/2]))
+	n, err := s.countRefused(&r, sum)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		n = &note{Time: r.Time.UTC(), Held: held, SHA256: hex.EncodeToString(sum[:])}
-		n.base = dir + "/" + r.Time.UTC().Format("20060102T150405Z") + "-" + n.SHA256[:idDigits]
-		if err := s.keepRefused(ctx, n, content, sum); err != nil {
-			return nil, err
-		}
-	case err != nil:
+	case errors.Is(err, ErrDamaged), errors.Is(err, iofs.ErrNotExist):
+		// What is there can't be shown to anybody: keep it once more.
+		s.log.Warn("quarantine is damaged", "path", r.Path, "err", err)
+	default:
+		return n, err
+	}
+	n = &note{Time: r.Time.UTC(), Held: held, SHA256: hex.EncodeToString(sum[:])}
+	n.base = quarantineLayout.file(r.Path) + "/" + n.Time.Format("20060102T150405Z") + "-" + n.SHA256[:idDigits]
+	if err := s.stageRefused(ctx, n, content, sum); err != nil {
 		return nil, err
 	}
-	n.Path, n.Reason, n.Line, n.Column, n.Offset = r.Path, r.Reason, r.Line, r.Column, r.Offset
-	n.Kept, n.PID, n.UID, n.Program = r.Kept, r.PID, r.UID, r.Program
-	n.Size, n.Truncated = r.Size, r.Size > held
-	n.Count++
-	n.Last = r.Time.UTC()
-	if since := n.Last.Sub(n.wrote); n.Count > 1 && since >= 0 && since < noteEvery {
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	if err := s.keepRefused(n); err != nil {
+		return nil, err
+	}
+	n.update(&r)
+	return n, s.writeNote(n)
+}
+
+// countRefused counts a content that is there already; ErrNotFound if it is
+// not.
+func (s *Store) countRefused(r *Rejection, sum digest) (*note, error) {
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	n, err := s.findNote(quarantineLayout.file(r.Path), hex.EncodeToString(sum[:idDigits/2]))
+	if err != nil {
+		return nil, err
+	}
+	n.update(r)
+	if since := n.Last.Sub(n.wrote); since >= 0 && since < noteEvery {
 		s.refused.behind[n.base] = *n
 		return n, nil
 	}
 	return n, s.writeNote(n)
 }
 
-// keepRefused writes the content of n. It counts only with the note.
-func (s *Store) keepRefused(ctx context.Context, n *note, content io.ReaderAt, sum digest) error {
-	dir := parentDir(n.base)
-	if err := s.d.MkdirAll("refuse:mkdir", dir, dirPerm); err != nil {
+// update makes r the last refusal of the content.
+func (n *note) update(r *Rejection) {
+	n.Path, n.Reason, n.Line, n.Column, n.Offset = r.Path, r.Reason, r.Line, r.Column, r.Offset
+	n.Kept, n.PID, n.UID, n.Program = r.Kept, r.PID, r.UID, r.Program
+	n.Size, n.Truncated = r.Size, r.Size > n.Held
+	n.Count++
+	n.Last = r.Time.UTC()
+}
+
+// stageRefused writes the content of n under a temporary name and syncs it.
+func (s *Store) stageRefused(ctx context.Context, n *note, content io.ReaderAt, sum digest) error {
+	if err := s.d.MkdirAll("refuse:mkdir", parentDir(n.base), dirPerm); err != nil {
 		return err
 	}
-	name := n.base + packSuffix
-	f, err := s.createTemp("refuse:create", name+tempSuffix)
+	temp := n.base + packSuffix + tempSuffix
+	f, err := s.createTemp("refuse:create", temp)
 	if err != nil {
 		return err
 	}
@@ -140,17 +179,25 @@ func (s *Store) keepRefused(ctx context.Context, n *note, content io.ReaderAt, s
 	if err == nil {
 		err = f.Sync("refuse:sync")
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = s.d.Rename("refuse:rename", name+tempSuffix, name)
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = s.d.Remove("refuse:remove", temp)
+		return err
 	}
+	n.stored, n.FrameCk = out.off, fmt.Sprintf("%08x", out.crc.Sum32())
+	return nil
+}
+
+// keepRefused gives a staged content its name. It counts only with the note.
+func (s *Store) keepRefused(n *note) error {
+	name := n.base + packSuffix
+	err := s.d.Rename("refuse:rename", name+tempSuffix, name)
 	if err == nil { // before the note, which must not be there alone
-		err = s.d.SyncDir("refuse:syncdir", dir)
+		err = s.d.SyncDir("refuse:syncdir", parentDir(n.base))
 	}
 	if err != nil {
 		_ = s.d.Remove("refuse:remove", name+tempSuffix)
 		return err
 	}
-	n.stored, n.FrameCk = out.off, fmt.Sprintf("%08x", out.crc.Sum32())
 	if s.refused.total >= 0 {
 		s.refused.total += n.stored
 	}
@@ -203,12 +250,19 @@ func (s *Store) findNote(dir, digits string) (*note, error) {
 	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
 		return nil, err
 	}
+	missing := ErrNotFound
 	for _, e := range names {
-		if base, ok := strings.CutSuffix(e.Name, noteSuffix); ok && strings.HasSuffix(base, "-"+digits) {
-			return s.readNote(dir + "/" + base)
+		base, ok := strings.CutSuffix(e.Name, noteSuffix)
+		if !ok || !strings.HasSuffix(base, "-"+digits) {
+			continue
 		}
+		n, err := s.readNote(dir + "/" + base)
+		if err == nil {
+			return n, nil
+		}
+		missing = err // a later one may be good
 	}
-	return nil, ErrNotFound
+	return nil, missing
 }
 
 // notes returns those of one path; with an error, those that can be read.

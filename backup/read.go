@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"intactfs/journal/disk"
 )
 
 // Newest returns the newest entry of path, which may be a tombstone. With an
@@ -58,80 +60,100 @@ func (s *Store) At(path string, at time.Time) (Entry, bool, error) {
 }
 
 // Open opens a version. ErrNotFound: there is no such one; ErrDamaged: it or
-// one it is a delta against can't be read.
+// one it is a delta against can't be read. The Content stays good whatever
+// happens to the version later, Expire included: it holds the bytes, or the
+// open pack.
 func (s *Store) Open(ctx context.Context, path string, tx uint64) (Content, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	defer s.lock(path)()
-	h, err := s.load(path)
+	f, frames, err := s.locate(path, tx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open version %d of %s: %w", tx, path, err)
 	}
-	rec, ok := h.find(tx)
-	if !ok {
-		return nil, fmt.Errorf("version %d of %s: %w", tx, path, errors.Join(ErrNotFound, h.ioErr))
-	}
-	c, err := s.open(ctx, h, rec)
+	c, err := s.open(ctx, f, frames)
 	if err != nil {
 		return nil, fmt.Errorf("open version %d of %s: %w", tx, path, err)
 	}
 	return c, nil
 }
 
-func (s *Store) open(ctx context.Context, h *history, rec *record) (Content, error) {
-	if content, ok := s.codec.recall(rec.SHA256); ok {
-		return bytesContent{bytes.NewReader(content)}, nil
+// locate opens the pack of a version and tells which frames of it are needed.
+// They never change, so that they may be read without the path's lock: what is
+// long must not keep others from saving.
+func (s *Store) locate(path string, tx uint64) (disk.File, []record, error) {
+	defer s.lock(path)()
+	h, err := s.load(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, ok := h.find(tx)
+	if !ok {
+		return nil, nil, errors.Join(ErrNotFound, h.ioErr)
+	}
+	frames, err := framesOf(rec, func(tx uint64) (*record, bool) { return h.inPack(rec.Pack, tx) })
+	if err != nil {
+		return nil, nil, err
 	}
 	f, err := s.d.Open(rec.Pack)
-	if err != nil {
-		return nil, err
-	}
-	if rec.Size > largeContent {
-		c, err := openStream(ctx, f, *rec)
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		return c, nil
-	}
-	defer func() { _ = f.Close() }()
-	content, err := s.restore(f, func(tx uint64) (*record, bool) { return h.inPack(rec.Pack, tx) }, rec)
-	if err != nil {
-		return nil, err
-	}
-	return bytesContent{bytes.NewReader(content)}, nil
+	return f, frames, err
 }
 
-// restore returns the content of a record of at most largeContent bytes that
-// lies in pack. lookup finds the records of the pack.
-func (s *Store) restore(pack io.ReaderAt, lookup func(uint64) (*record, bool), rec *record) ([]byte, error) {
-	var steps []*record // rec first
-	var content []byte  // of what the last of steps is a delta against
-	for r := rec; ; {
-		if r.Size > largeContent {
-			return nil, fmt.Errorf("%w: version %d is too large for a delta", ErrDamaged, r.Tx)
+// open reads a version from its pack, which the Content closes if it needs it.
+func (s *Store) open(ctx context.Context, f disk.File, frames []record) (Content, error) {
+	rec := frames[0]
+	if rec.Size <= largeContent {
+		content, err := s.restore(f, frames)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, err
 		}
-		if known, ok := s.codec.recall(r.SHA256); ok {
-			content = known
-			break
-		}
-		steps = append(steps, r)
-		if r.DeltaBase == 0 {
-			break
-		}
+		return bytesContent{bytes.NewReader(content)}, nil
+	}
+	c, err := openStream(ctx, f, rec)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return c, nil
+}
+
+// framesOf returns the records whose frames make the content of rec: rec
+// first, the one that is whole last. lookup finds the records of its pack.
+func framesOf(rec *record, lookup func(uint64) (*record, bool)) ([]record, error) {
+	frames := []record{*rec}
+	for r := rec; r.DeltaBase != 0; {
 		base, ok := lookup(r.DeltaBase)
 		if !ok || base.Offset >= r.Offset {
 			return nil, fmt.Errorf("%w: version %d is a delta against %d, which is lost", ErrDamaged, r.Tx, r.DeltaBase)
 		}
+		if base.Size > largeContent {
+			return nil, fmt.Errorf("%w: version %d is too large for a delta", ErrDamaged, base.Tx)
+		}
+		frames = append(frames, *base)
 		r = base
 	}
-	for i := len(steps) - 1; i >= 0; i-- {
+	return frames, nil
+}
+
+// restore returns the content of the first of frames, which is of at most
+// largeContent bytes.
+func (s *Store) restore(pack io.ReaderAt, frames []record) ([]byte, error) {
+	var content []byte
+	from := len(frames)
+	for i := range frames {
+		if known, ok := s.codec.recall(frames[i].SHA256); ok {
+			content, from = known, i
+			break
+		}
+	}
+	for i := from - 1; i >= 0; i-- {
 		var err error
-		if content, err = s.step(pack, steps[i], content); err != nil {
+		if content, err = s.step(pack, &frames[i], content); err != nil {
 			return nil, err
 		}
 	}
-	s.codec.remember(rec.SHA256, content)
+	if from > 0 {
+		s.codec.remember(frames[0].SHA256, content)
+	}
 	return content, nil
 }
 

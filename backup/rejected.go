@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	iofs "io/fs"
 	"slices"
 	"strings"
 	"time"
+
+	"intactfs/journal/disk"
 )
 
 // Rejected lists the contents in quarantine for path, oldest first; "" lists
@@ -65,31 +68,42 @@ func (s *Store) byID(id string) (*note, error) {
 	return n, nil
 }
 
-// OpenRejected opens a refused content: as much of it as was kept.
+// OpenRejected opens a refused content: as much of it as was kept. It stays
+// good when the content is dropped.
 func (s *Store) OpenRejected(id string) (Content, error) {
-	s.tree.RLock()
-	defer s.tree.RUnlock()
-	s.refused.mu.Lock()
-	defer s.refused.mu.Unlock()
-	n, err := s.byID(id)
+	n, f, err := s.locateRejected(id)
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.openNote(context.Background(), n)
+	c, err := s.openNote(context.Background(), f, n)
 	if err != nil {
 		return nil, fmt.Errorf("open %s in quarantine: %w", id, err)
 	}
 	return c, nil
 }
 
-func (s *Store) openNote(ctx context.Context, n *note) (Content, error) {
+func (s *Store) locateRejected(id string) (*note, disk.File, error) {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	n, err := s.byID(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := s.d.Open(n.base + packSuffix)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open %s in quarantine: %w", id, err)
+	}
+	return n, f, nil
+}
+
+// openNote reads the content of n from f, which it takes over. Contents never
+// change, so that no lock is needed.
+func (s *Store) openNote(ctx context.Context, f disk.File, n *note) (Content, error) {
 	r := n.rejected("")
 	name := n.base + packSuffix
 	if n.Held > largeContent {
-		f, err := s.d.Open(name)
-		if err != nil {
-			return nil, err
-		}
 		rec := record{Entry: Entry{Pack: name, Size: n.Held, SHA256: r.SHA256}, frameLen: n.stored}
 		c, err := newStream(ctx, f, rec)
 		if err != nil {
@@ -97,8 +111,8 @@ func (s *Store) openNote(ctx context.Context, n *note) (Content, error) {
 		}
 		return c, nil
 	}
-	frame, err := readFile(s.d, name, 2*largeContent)
-	if err != nil {
+	frame, err := readOpen(f, name, 2*largeContent)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	if got := fmt.Sprintf("%08x", crc32.Checksum(frame, castagnoli)); got != n.FrameCk {
@@ -249,33 +263,55 @@ func (s *Store) Close() error {
 
 // verifyRejected reads every content in quarantine.
 func (s *Store) verifyRejected(ctx context.Context, rep *Report) error {
-	s.tree.RLock()
-	defer s.tree.RUnlock()
-	paths, err := s.rejectedPaths()
+	paths, err := s.refusedBelow()
 	if err != nil {
 		return err
 	}
-	s.refused.mu.Lock()
-	defer s.refused.mu.Unlock()
 	for _, p := range paths {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		notes, err := s.notes(p)
+		notes, err := s.lockedNotes(p)
 		if err != nil {
 			rep.Damage = append(rep.Damage, Damage{Path: p, File: quarantineLayout.file(p), Err: err})
 		}
 		for _, n := range notes {
-			c, err := s.openNote(ctx, n)
-			if err == nil {
-				err = c.Close()
+			if err := ctx.Err(); err != nil {
+				return err
 			}
-			if err != nil {
-				rep.Damage = append(rep.Damage, Damage{Path: p, File: n.base + packSuffix, Err: err})
-				continue
-			}
-			rep.Rejected++
+			s.verifyNote(ctx, p, n, rep)
 		}
 	}
 	return nil
+}
+
+func (s *Store) refusedBelow() ([]string, error) {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	return s.rejectedPaths()
+}
+
+func (s *Store) lockedNotes(path string) ([]*note, error) {
+	s.tree.RLock()
+	defer s.tree.RUnlock()
+	s.refused.mu.Lock()
+	defer s.refused.mu.Unlock()
+	return s.notes(path)
+}
+
+// verifyNote reads one content. One that is gone was dropped since it was
+// listed, or moved.
+func (s *Store) verifyNote(ctx context.Context, path string, n *note, rep *Report) {
+	f, err := s.d.Open(n.base + packSuffix)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return
+	}
+	if err == nil {
+		var c Content
+		if c, err = s.openNote(ctx, f, n); err == nil {
+			err = c.Close()
+		}
+	}
+	if err != nil {
+		rep.Damage = append(rep.Damage, Damage{Path: path, File: n.base + packSuffix, Err: err})
+		return
+	}
+	rep.Rejected++
 }

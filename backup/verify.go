@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"slices"
 
 	"intactfs/journal/disk"
@@ -54,11 +55,12 @@ func (s *Store) Verify(ctx context.Context, progress func(path string)) (Report,
 	return rep, s.verifyRejected(ctx, &rep)
 }
 
+// verifyPath looks at the packs of a path as they are when it comes to them.
+// It holds the path's lock only to open each: reading takes long, and saving
+// must not wait for it. What is appended meanwhile is not looked at.
 func (s *Store) verifyPath(ctx context.Context, path string, rep *Report) error {
-	defer s.lock(path)()
 	rep.Paths++
-	// Not from the cache: what it says was read before.
-	h, err := s.readHistory(historyLayout.file(path))
+	h, err := s.readLocked(path)
 	if err != nil {
 		return err
 	}
@@ -71,6 +73,27 @@ func (s *Store) verifyPath(ctx context.Context, path string, rep *Report) error 
 		}
 	}
 	return nil
+}
+
+// readLocked reads the history of path from the disk: what the cache says was
+// read before.
+func (s *Store) readLocked(path string) (*history, error) {
+	defer s.lock(path)()
+	return s.readHistory(historyLayout.file(path))
+}
+
+// openLocked opens a pack between two appends to it.
+func (s *Store) openLocked(path, name string) (disk.File, int64, error) {
+	defer s.lock(path)()
+	f, err := s.d.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size, nil
 }
 
 // packCheck verifies the entries of one pack in their order.
@@ -93,18 +116,17 @@ type finding struct {
 }
 
 func (s *Store) verifyPack(ctx context.Context, path, name string, h *history, rep *Report) error {
-	f, err := s.d.Open(name)
+	f, size, err := s.openLocked(path, name)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil // retention or a rename took it since the names were read
+	}
 	if err != nil {
 		rep.Damage = append(rep.Damage, Damage{Path: path, File: name, Err: err})
 		return nil
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
 	c := &packCheck{
-		s: s, path: path, scan: scanPack(f, info.Size, name),
+		s: s, path: path, scan: scanPack(f, size, name),
 		whole: map[uint64]*record{}, cause: map[uint64]*finding{},
 		recent: newLRU[uint64, []byte](2 * largeContent),
 	}
@@ -192,9 +214,11 @@ func (c *packCheck) content(ctx context.Context, f disk.File, r *record) error {
 	if r.DeltaBase != 0 {
 		var ok bool
 		if base, ok = c.recent.get(r.DeltaBase); !ok {
-			lookup := func(tx uint64) (*record, bool) { r, ok := c.whole[tx]; return r, ok }
-			var err error
-			if base, err = c.s.restore(f, lookup, c.whole[r.DeltaBase]); err != nil {
+			frames, err := framesOf(c.whole[r.DeltaBase], func(tx uint64) (*record, bool) { r, ok := c.whole[tx]; return r, ok })
+			if err != nil {
+				return err
+			}
+			if base, err = c.s.restore(f, frames); err != nil {
 				return err
 			}
 			c.recent.put(r.DeltaBase, base, int64(len(base)))
