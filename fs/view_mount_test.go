@@ -36,6 +36,7 @@ func TestViewThroughTheKernel(t *testing.T) {
 		{"mmap and seek", "tail -c 6 .intact/at/s1/big.json", "abcdef"},
 		{"dd beyond the end", "dd if=.intact/at/s1/a.json bs=1 skip=100 2>/dev/null | wc -c", "0"},
 		{"a lock", "flock -s .intact/at/s1/a.json echo held", "held"},
+		{"a lock once more", "flock -xn .intact/at/s1/a.json flock -sn .intact/at/s1/a.json echo both || echo one", "one"},
 		{"refused", "cat .intact/rejected/a.json/*0001.json", "[tor"},
 		{"dot dot", "cd .intact/history/dir/../../.. && pwd -P", m.dir},
 	} {

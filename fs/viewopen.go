@@ -9,8 +9,6 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
-
-	"intactfs/fs/locks"
 )
 
 // noteContent is a note as a Content.
@@ -145,7 +143,7 @@ func (w viewed) Flush(cancel <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	if !inView(in.NodeId) {
 		return w.fileSystem.Flush(cancel, in)
 	}
-	w.locks.ReleaseOwner(in.NodeId, locks.Posix, in.LockOwner)
+	w.releasePosix(&node{id: in.NodeId}, in) // locks know files by their ids alone
 	return fuse.OK
 }
 
@@ -163,7 +161,7 @@ func (w viewed) Release(cancel <-chan struct{}, in *fuse.ReleaseIn) {
 		w.fileSystem.Release(cancel, in)
 		return
 	}
-	w.locks.ReleaseOwner(in.NodeId, locks.Flock, in.Fh)
+	w.releaseLocks(in)
 	w.v.mu.Lock()
 	n := w.v.files[in.Fh]
 	delete(w.v.files, in.Fh)
