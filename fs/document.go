@@ -50,6 +50,7 @@ type document struct {
 	writers map[*writer]struct{}
 	head    Version       // newest version committed here, as far as known
 	resume  *stage.Resume // digest of head's content
+	tail    tail          // how some version ended, for who appends to it
 	ctime   time.Time     // of the last change here; zero: as the backing file has it
 	// exists says that something was committed to the name once.
 	exists bool

@@ -188,7 +188,16 @@ func writeAttr(fd int, a Attr) error {
 // writeThrough ends a stage whose document was renamed to a name that no rule
 // protects: its content replaces that of the file. The caller holds mu.
 func (w *writer) writeThrough() error {
-	s := w.s
+	s, content := w.s, w.stage
+	if w.lines {
+		whole, base, err := w.joined(nil)
+		if err != nil {
+			return err
+		}
+		defer base.close()
+		defer whole.Discard()
+		content = whole
+	}
 	s.names.RLock()
 	fd, err := s.openNode(w.d.node, unix.O_WRONLY|unix.O_TRUNC)
 	s.names.RUnlock()
@@ -196,9 +205,9 @@ func (w *writer) writeThrough() error {
 		return err
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, min(max(w.stage.Size(), 1), 1<<20))
+	buf := make([]byte, min(max(content.Size(), 1), 1<<20))
 	for off := int64(0); ; {
-		n, err := readAt(w.stage, buf, off)
+		n, err := readAt(content, buf, off)
 		if err != nil {
 			return err
 		}

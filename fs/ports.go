@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 )
@@ -32,6 +33,11 @@ type Store interface {
 	// durability, survives power loss. On an error the previous version
 	// stands. ENOSPC and EIO come through as they are.
 	Commit(ctx context.Context, c Commit) (Version, error)
+	// Append makes the newest version with bytes behind it the newest
+	// version, as Commit does. What it costs follows the bytes. It returns
+	// ErrMoved if the base is no longer the newest version: look again and
+	// repeat; ErrTooLong if the bytes are more than an append can carry.
+	Append(ctx context.Context, a Append) (Version, error)
 	// Refuse keeps a content that must not be committed in quarantine.
 	Refuse(ctx context.Context, r Refusal) error
 	// Sync makes every commit so far durable, whatever the durability.
@@ -100,6 +106,7 @@ type Stage interface {
 
 // Commit is a content to become the newest version of Path. Exactly one of
 // Inline and Stage holds the bytes; the caller changes neither afterwards.
+// A zero SHA256 is computed when the version is published.
 type Commit struct {
 	Path   string
 	Attr   Attr
@@ -111,6 +118,27 @@ type Commit struct {
 	Who    Writer
 	Note   string // why, when it was not a close: "fsync", "unlock", "idle", "rename from x", ...
 }
+
+// Append is bytes to follow the newest version of Path, which has Base as its
+// number, 0 if that is not known, and BaseSize bytes. SHA256 is of the whole;
+// zero: found out when it is published. The caller doesn't change Bytes
+// afterwards.
+type Append struct {
+	Path     string
+	Attr     Attr
+	Bytes    []byte
+	Base     uint64
+	BaseSize int64
+	SHA256   [32]byte
+	Who      Writer
+	Note     string
+}
+
+// Errors of Store.Append.
+var (
+	ErrMoved   = errors.New("another version was committed meanwhile")
+	ErrTooLong = errors.New("more bytes than an append can carry")
+)
 
 // Refusal is a content to keep in quarantine.
 type Refusal struct {

@@ -69,6 +69,9 @@ func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide
 			return nil
 		}
 		f.Verdict, f.Proven = decide.VerdictOf(res.Verdict), res.Proven
+		if f.Verdict == decide.Unfinished && w.addsBlank() {
+			f.Verdict = decide.Whole
+		}
 	case decide.Holders:
 		w.holders(tid, f)
 	case decide.Fates:
@@ -259,15 +262,13 @@ func (w *writer) commit(note string) error {
 	if err != nil {
 		return err
 	}
-	content := w.stage
-	if w.lines {
-		if content, err = w.joined(rule); err != nil {
-			return err
-		}
-		defer content.Discard()
-	}
 	c := Commit{Path: path, Attr: attr, Base: w.baseVersion.Tx, Who: w.opener, Note: note}
-	if err := d.publish(content, c); err != nil {
+	if w.lines {
+		err = w.commitLines(rule, c)
+	} else {
+		err = d.publish(w.stage, c)
+	}
+	if err != nil {
 		return err
 	}
 	if collided && head.Tx != 0 {
@@ -329,59 +330,6 @@ func (d *document) attrForCommit(mtime int64) (Attr, error) {
 		attr.Mtime = time.Unix(0, mtime)
 	}
 	return attr, nil
-}
-
-// joined is the newest version with the handle's lines after it.
-func (w *writer) joined(rule *Rule) (*stage.Stage, error) {
-	p, err := w.d.pin()
-	if err != nil {
-		return nil, err
-	}
-	w.base.close()
-	w.base = p
-	w.d.mu.Lock()
-	draft, head, resume := w.d.draft, w.d.head, w.d.resume
-	w.d.mu.Unlock()
-	base := stage.Base{Content: p, Size: p.size()}
-	if p.tx == head.Tx && p.tx != 0 {
-		base.Resume = resume
-	}
-	if draft || w.cut {
-		base = stage.Base{}
-	}
-	whole := stage.NewOn(w.s.stageOptions(rule), base)
-	if err := w.appendTo(whole, base); err != nil {
-		whole.Discard()
-		return nil, err
-	}
-	return whole, nil
-}
-
-// appendTo adds the handle's lines to a content, on a line of their own.
-func (w *writer) appendTo(whole *stage.Stage, base stage.Base) error {
-	last := make([]byte, 1)
-	if base.Size > 0 {
-		if _, err := readAt(base.Content, last, base.Size-1); err != nil {
-			return err
-		}
-		if last[0] != '\n' {
-			if _, err := whole.Append([]byte{'\n'}); err != nil {
-				return err
-			}
-		}
-	}
-	buf := make([]byte, min(w.stage.Size(), 1<<20))
-	for off := int64(0); off < w.stage.Size(); {
-		n, err := readAt(w.stage, buf, off)
-		if err != nil || n == 0 {
-			return err
-		}
-		if _, err := whole.Append(buf[:n]); err != nil {
-			return err
-		}
-		off += int64(n)
-	}
-	return nil
 }
 
 // invalidate drops the pages that the kernel filled from an older version.

@@ -22,9 +22,9 @@ type writer struct {
 	s      *fileSystem
 	d      *document
 	opener Writer
-	// lines says that what is written is added to the newest version,
-	// whatever that is by then: an O_APPEND handle on a file of lines.
-	lines bool
+	// appends says that the handle was opened with O_APPEND on a file of
+	// lines.
+	appends bool
 	// idles says that a whole document is committed when the handle is
 	// quiet: it was not opened to be rewritten from nothing.
 	idles bool
@@ -33,7 +33,13 @@ type writer struct {
 	// or end it.
 	mu    sync.RWMutex
 	stage *stage.Stage // nil: none yet
-	base  *pinned      // what the stage starts from; nil: nothing
+	// lines says that what is in the stage is added to the newest version,
+	// whatever that is by then. A handle that appends begins so, and ends it
+	// when it changes what was there before.
+	lines bool
+	// base is what the stage starts from; nil: nothing, or with lines that
+	// it was not opened, as only reading needs it.
+	base *pinned
 	// baseVersion is the newest version when the stage began.
 	baseVersion Version
 	// fresh says that the stage is something to commit though nothing was
@@ -69,12 +75,13 @@ func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fre
 	rule := d.rule.Load()
 	w := &writer{s: s, d: d, opener: s.writerOf(in), fresh: fresh, refused: -1, failed: -1}
 	w.cut = flags&unix.O_TRUNC != 0
-	w.lines = rule != nil && rule.Lines && flags&unix.O_APPEND != 0
+	w.appends = rule != nil && rule.Lines && flags&unix.O_APPEND != 0
 	w.idles = !w.cut
 	if fresh {
 		d.mu.Lock()
 		w.baseVersion = d.head
 		d.mu.Unlock()
+		w.lines, w.base = w.appends, &pinned{}
 		w.attach(stage.New(s.stageOptions(rule)))
 	}
 	d.mu.Lock()
@@ -142,9 +149,19 @@ func (w *writer) begin() error {
 	d.mu.Lock()
 	draft, head, resume := d.draft, d.head, d.resume
 	d.mu.Unlock()
-	w.baseVersion = head
+	w.baseVersion, w.lines = head, w.appends
 	if draft || w.cut {
-		w.draft = draft
+		w.draft, w.base = draft, &pinned{}
+		w.attach(stage.New(options))
+		return nil
+	}
+	if w.lines {
+		t, err := d.extent()
+		if err != nil {
+			return err
+		}
+		w.baseVersion.Tx = t.tx
+		w.baseSz.Store(t.size)
 		w.attach(stage.New(options))
 		return nil
 	}
@@ -154,11 +171,6 @@ func (w *writer) begin() error {
 	}
 	w.base = p
 	w.baseVersion.Tx = p.tx
-	if w.lines {
-		w.baseSz.Store(p.size())
-		w.attach(stage.New(options))
-		return nil
-	}
 	base := stage.Base{Content: p, Size: p.size()}
 	if p.tx == head.Tx && p.tx != 0 {
 		base.Resume = resume
@@ -189,18 +201,23 @@ func (w *writer) read(in *fuse.ReadIn, buf []byte) (int, error) {
 	if in.Offset == 0 {
 		w.renew()
 	}
-	n := 0
-	err := w.use(func(st *stage.Stage) error {
-		var err error
-		off := int64(in.Offset)
-		if w.lines && off < w.base.size() {
-			n, err = w.base.ReadAt(buf, off)
+	for {
+		n, lines := 0, false
+		err := w.use(func(st *stage.Stage) error {
+			var err error
+			if lines = w.lines; !lines {
+				n, err = readAt(st, buf, int64(in.Offset))
+			}
 			return err
+		})
+		if err != nil || !lines {
+			return n, err
 		}
-		n, err = readAt(st, buf, off-w.baseSz.Load())
-		return err
-	})
-	return n, err
+		n, again, err := w.readLines(buf, int64(in.Offset))
+		if !again || err != nil {
+			return n, err
+		}
+	}
 }
 
 // renew lets go of a stage that nothing was written to when a newer version
@@ -220,9 +237,13 @@ func (w *writer) changed() bool {
 }
 
 func (w *writer) write(in *fuse.WriteIn, data []byte) (int, error) {
-	err := w.use(func(st *stage.Stage) error {
+	change := w.useWhole
+	if in.Flags&unix.O_APPEND != 0 {
+		change = w.use
+	}
+	err := change(func(st *stage.Stage) error {
 		defer w.touch()
-		if w.lines || in.Flags&unix.O_APPEND != 0 {
+		if in.Flags&unix.O_APPEND != 0 {
 			_, err := st.Append(data) // the kernel's offset is another view's end
 			return err
 		}
@@ -246,9 +267,9 @@ func (w *writer) touch() {
 }
 
 func (w *writer) truncate(in *fuse.InHeader, size int64) error {
-	err := w.use(func(st *stage.Stage) error {
+	err := w.useWhole(func(st *stage.Stage) error {
 		defer w.touch()
-		return st.Truncate(max(size-w.baseSz.Load(), 0))
+		return st.Truncate(size)
 	})
 	if err != nil {
 		return err
@@ -257,7 +278,7 @@ func (w *writer) truncate(in *fuse.InHeader, size int64) error {
 }
 
 func (w *writer) allocate(mode uint32, off, n int64) error {
-	return w.use(func(st *stage.Stage) error {
+	return w.useWhole(func(st *stage.Stage) error {
 		defer w.touch()
 		return st.Allocate(mode, off, n)
 	})

@@ -130,6 +130,24 @@ func (s *Store) Commit(ctx context.Context, c fs.Commit) (fs.Version, error) {
 	return version(v), nil
 }
 
+// Append implements fs.Store.
+func (s *Store) Append(ctx context.Context, a fs.Append) (fs.Version, error) {
+	v, err := s.journal.Append(ctx, journal.AppendPut{
+		Path: a.Path, Attr: disk.Attr(a.Attr), Bytes: a.Bytes, BaseSize: a.BaseSize,
+		BaseTx: toJournal(a.Base), SHA256: a.SHA256, Who: journal.Writer(a.Who), Note: a.Note,
+	})
+	switch {
+	case errors.Is(err, journal.ErrMoved):
+		return fs.Version{}, fmt.Errorf("%w: %w", fs.ErrMoved, err)
+	case errors.Is(err, journal.ErrTooLarge):
+		return fs.Version{}, fmt.Errorf("%w: %w", fs.ErrTooLong, err)
+	case err != nil:
+		return fs.Version{}, s.errno(err)
+	}
+	s.events.count(Committed)
+	return version(v), nil
+}
+
 // Refuse implements fs.Store.
 func (s *Store) Refuse(ctx context.Context, r fs.Refusal) error {
 	kept := uint64(0)

@@ -55,7 +55,7 @@ func (s *Store) entry(path string, e backup.Entry) Entry {
 		Writer:  fs.Writer{PID: e.PID, UID: e.UID, Program: e.Program},
 		Invalid: e.Invalid, Removed: e.Removed, Pinned: e.Pinned, Stored: e.Stored,
 	}
-	if !e.Removed {
+	if !e.Removed && e.SHA256 != [32]byte{} { // an append in the journal has none yet
 		out.SHA256 = fmt.Sprintf("%x", e.SHA256)
 	}
 	if e.Base != 0 {

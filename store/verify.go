@@ -169,7 +169,7 @@ func (s *Store) compare(name string, e backup.Entry, manifest bool) (finding, in
 	}
 	want := e.SHA256
 	if isPending {
-		want, manifest = pending.SHA256, true
+		want, manifest = pending.SHA256, pending.SHA256 != [32]byte{} // an append has none yet
 	} else if c, err = s.openBacking(name); err != nil {
 		return f, 0, err
 	}
