@@ -44,10 +44,12 @@ type env struct {
 	client  *control.Client
 	workers [3]*process
 	xattrs  bool
+	failed  bool
 	dirty   bool // a run failed: the workers have files open
 	runs    int
 	ops     int
 	forks   int
+	seen    map[string]int // how often a call was made, and how often with an error
 }
 
 func newEnv(t *testing.T, flags ...string) *env {
@@ -57,7 +59,7 @@ func newEnv(t *testing.T, flags ...string) *env {
 	if harness.Long() {
 		life = 2 * time.Hour
 	}
-	e := &env{t: t, native: t.TempDir(), scratch: t.TempDir()}
+	e := &env{t: t, seen: map[string]int{}, native: t.TempDir(), scratch: t.TempDir()}
 	e.m = harness.Start(t, harness.Options{Flags: flags, Lifetime: life})
 	e.dir = e.m.Dir
 	e.findWaiting()
@@ -76,7 +78,7 @@ func newEnv(t *testing.T, flags ...string) *env {
 		for _, p := range e.workers {
 			p.kill()
 		}
-		t.Logf("%d sequences, %d calls into the mount", e.runs, e.ops)
+		t.Logf("%d sequences, %d calls into the mount: %v", e.runs, e.ops, e.seen)
 	})
 	return e
 }
@@ -159,6 +161,7 @@ func (e *env) begin(t reporter, same bool) *run {
 		mount: e.m.File(name), native: filepath.Join(e.native, name),
 		placed: map[string]bool{}, checks: map[string]int{},
 	}
+	r.m.seen = e.seen
 	if e.dirty {
 		for i, p := range e.workers {
 			p.kill()

@@ -22,7 +22,7 @@ var weighted = func() []string {
 		kind string
 		n    int
 	}{
-		{"open", 14}, {"write", 12}, {"pwrite", 4}, {"close", 10}, {"read", 3}, {"pread", 4}, {"ftruncate", 4},
+		{"save", 8}, {"complete", 8}, {"open", 14}, {"write", 12}, {"pwrite", 4}, {"close", 10}, {"read", 3}, {"pread", 4}, {"ftruncate", 4},
 		{"fsync", 4}, {"dup", 2}, {"end", 1}, {"fstat", 2}, {"stat", 3}, {"rename", 8}, {"unlink", 2}, {"mkdir", 1},
 		{"rmdir", 1}, {"link", 1}, {"linktmp", 1}, {"chmod", 1}, {"setxattr", 1}, {"getxattr", 1}, {"readdir", 2},
 		{"fork", 2}, {"exit", 2}, {"kill", 1}, {"copy", 1}, {"fallocate", 1}, {"flock", 3}, {"truncate", 2},
@@ -50,6 +50,21 @@ func content(t *rapid.T) string {
 	return c
 }
 
+// good is a content that the rule for a name takes.
+func good(t *rapid.T, name string) string {
+	text := rapid.SampledFrom([]string{`{"a":1}`, `[1,2]`, "{\"c\":\"x\"}\n", `"s"`, `12`, `{"long":"xxxxxxxxxxxxxxxxxxxxxxxxx"}`}).Draw(t, "good")
+	if linesName(name) {
+		text += "\n" + text + "\n"
+	}
+	return text
+}
+
+// before is what is there when a sequence of anything begins.
+var before = []op{
+	{Kind: "save", Name: "a.json", Data: `{"before":"a"}`}, {Kind: "save", Name: "s/a.json", Data: `[0]`},
+	{Kind: "save", Name: "l.jsonl", Data: "{\"l\":1}\n"}, {Kind: "save", Name: "u", Data: `{"u":1}`},
+}
+
 // wild is any operation.
 var wild = rapid.Custom(func(t *rapid.T) op {
 	o := op{Kind: rapid.SampledFrom(weighted).Draw(t, "operation"), W: rapid.IntRange(0, 2).Draw(t, "worker")}
@@ -61,6 +76,11 @@ var wild = rapid.Custom(func(t *rapid.T) op {
 		if o.Name == linked && rapid.IntRange(0, 7).Draw(t, "link") == 0 {
 			o.Name = link
 		}
+	case "save":
+		o.Name = names(t, "name")
+		o.Data = good(t, o.Name)
+	case "complete":
+		o.S, o.Data, o.Len = slot(), good(t, "u"), int64(rapid.IntRange(0, 2).Draw(t, "close"))
 	case "write":
 		o.S, o.Data = slot(), content(t)
 	case "pwrite":

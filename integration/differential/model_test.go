@@ -22,6 +22,7 @@ type model struct {
 	commits  map[string][]string // contents committed, by the path that history has them at
 	rejected map[string][]string // contents refused, by path
 	nextID   int
+	seen     map[string]int // how often what happened
 }
 
 func newModel() *model {
@@ -76,6 +77,11 @@ type handle struct {
 	changes int
 	refused int // changes at the last refusal
 	locked  int // flock operation held; 0: none
+
+	// late is what the file became when it was renamed onto a protected name
+	// while it was open; written says that there is something to commit.
+	late    *doc
+	written bool
 }
 
 // stage is what a writer has made so far.
@@ -328,10 +334,14 @@ func (m *model) flush(h *handle, flusher *process, f fate) syscall.Errno {
 		return 0
 	}
 	if d.holds(flusher) || d.holds(h.opener) {
+		m.seen["closed while held"]++
 		h.fate = f
 		return 0
 	}
 	died := f == killed || f == exitedBad
+	if died {
+		m.seen["died in a save"]++
+	}
 	h.fate = f
 	switch {
 	case h.stage.size() == 0 && died:
@@ -339,6 +349,9 @@ func (m *model) flush(h *handle, flusher *process, f fate) syscall.Errno {
 	case h.stage.size() == 0:
 		m.keepDraft(h)
 	case !h.whole():
+		if f == alive && d.held() {
+			m.seen["not refused, as another holds it"]++
+		}
 		if f != alive || d.held() {
 			return 0
 		}
@@ -355,7 +368,15 @@ func (m *model) flush(h *handle, flusher *process, f fate) syscall.Errno {
 	return 0
 }
 
+// mayRefuse tells that a close is not refused only as another process holds the
+// file, which on a busy machine can't be found out in time.
+func (m *model) mayRefuse(h *handle) bool {
+	d := h.doc
+	return d.name != "" && h.changed() && h.stage.size() > 0 && !h.whole() && d.held() && !d.holds(h.opener)
+}
+
 func (m *model) keepDraft(h *handle) {
+	m.seen["left a draft"]++
 	d, cut := h.doc, h.cut
 	if d.id == h.stage.baseID {
 		d.draft = true
@@ -377,9 +398,11 @@ func (m *model) release(h *handle) {
 		m.keepDraft(h)
 	case !h.whole(), died && !proven(h.stage.content, d.lines):
 		if d.name != "" {
+			m.seen["refused at release"]++
 			m.refuse(h)
 		}
 	default:
+		m.seen["committed at release"]++
 		m.commit(h)
 	}
 	h.detach()
@@ -404,6 +427,7 @@ func (m *model) refuse(h *handle) {
 
 func (m *model) reject(name string, content []byte) {
 	if name != "" {
+		m.seen["refused"]++
 		m.rejected[name] = append(m.rejected[name], string(content))
 	}
 }
@@ -413,6 +437,9 @@ func (m *model) commit(h *handle) {
 	d := h.doc
 	if d.name == "" {
 		return // it keeps what it wrote
+	}
+	if d.id != h.stage.baseID {
+		m.seen["collided"]++
 	}
 	content := h.stage.content
 	if h.lines {
@@ -430,6 +457,7 @@ func (m *model) commit(h *handle) {
 }
 
 func (m *model) committed(d *doc, content []byte) {
+	m.seen["committed"]++
 	m.nextID++
 	d.head, d.id, d.draft, d.shown = slices.Clone(content), m.nextID, false, false
 	m.commits[d.name] = append(m.commits[d.name], string(content))
@@ -549,6 +577,7 @@ func (m *model) renameDoc(d *doc, p *process, to string) syscall.Errno {
 
 // moveHistory lets what history has follow a name, and all below it.
 func (m *model) moveHistory(from, to string) {
+	m.seen["moved"]++
 	for _, name := range slices.Collect(maps.Keys(m.commits)) {
 		if name == from || strings.HasPrefix(name, from+"/") {
 			moved := to + strings.TrimPrefix(name, from)

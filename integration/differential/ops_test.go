@@ -1,6 +1,8 @@
 package differential
 
 import (
+	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -33,6 +35,15 @@ func (r *run) step(o op) {
 	switch o.Kind {
 	case "open":
 		r.open(p, o)
+	case "save":
+		if n := len(r.handles); n < maxHandles {
+			r.open(p, op{Name: o.Name, How: "ct"})
+			if len(r.handles) > n {
+				h := r.handles[n]
+				r.transfer(h, h.fds[0], op{Kind: "write", Data: o.Data})
+				r.closeOne(h, h.fds[0])
+			}
+		}
 	case "rename":
 		r.rename(p, o)
 	case "link":
@@ -128,9 +139,21 @@ func (r *run) byHandle(o op) {
 	if !ok {
 		return
 	}
+	if h.late != nil && !slices.Contains([]string{"close", "write", "pwrite"}, o.Kind) {
+		return
+	}
 	switch o.Kind {
 	case "close":
 		r.closeOne(h, f)
+	case "complete":
+		if !h.write {
+			return
+		}
+		r.change(h, f, op{Kind: "ftruncate"})
+		r.transfer(h, f, op{Kind: "pwrite", Data: o.Data})
+		if o.Len > 0 {
+			r.closeOne(h, f)
+		}
 	case "dup":
 		if len(h.fds) < 4 {
 			r.note("%s dup %s", f.p.label, h.label)
@@ -192,6 +215,7 @@ func (r *run) transfer(h *handle, f descriptor, o op) {
 		r.note("%s %s %s %q at %d", f.p.label, o.Kind, h.label, o.Data, off)
 	}
 	a, _ := r.handleCall(h, f, c)
+	h.written = h.written || h.late != nil && !reads
 	if h.doc == nil {
 		return
 	}
@@ -343,18 +367,57 @@ func (r *run) closeOne(h *handle, f descriptor) {
 	r.t.Helper()
 	h.fds = slices.DeleteFunc(h.fds, func(g descriptor) bool { return g == f })
 	r.note("%s close %s", f.p.label, h.label)
+	if h.late != nil {
+		r.closeLate(h, f)
+		return
+	}
 	a, _ := r.handleCall(h, f, call{Call: "close"})
 	if h.doc != nil {
-		r.want(a, r.m.flush(h, f.p, alive))
+		want := r.m.flush(h, f.p, alive)
+		if want == 0 && a.Errno == refused && r.m.mayRefuse(h) {
+			r.e.seen["refused though another holds it"]++
+			r.m.refuse(h)
+		} else {
+			r.want(a, want)
+		}
 	}
 	r.released(h)
+}
+
+// closeLate closes a handle whose file was renamed onto a protected name: what
+// was written after that is committed.
+func (r *run) closeLate(h *handle, f descriptor) {
+	r.t.Helper()
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/fd/%d", f.p.pid, f.native))
+	if err != nil {
+		r.fail("native side: %v", err)
+	}
+	a := r.mounted(f.p, call{Call: "close"}, f, none)
+	r.do(f.p, call{Call: "close", FD: f.native})
+	switch d := h.late; {
+	case !h.written || d.name == "":
+		r.want(a, 0)
+	case whole(content, d.lines):
+		r.want(a, 0)
+		r.m.committed(d, content)
+	default:
+		r.m.reject(d.name, content)
+		r.want(a, refused)
+	}
+	r.released(h)
+}
+
+// unsaved tells whether a process has written to a file after it was renamed
+// onto a protected name; nothing is promised then if it dies, or makes another.
+func (r *run) unsaved(p *process) bool {
+	return slices.ContainsFunc(r.handles, func(h *handle) bool { return h.written && h.fds[0].p == p })
 }
 
 // fork starts a child that inherits a descriptor. All others are closed in it
 // when it becomes another program.
 func (r *run) fork(h *handle, f descriptor) {
 	r.t.Helper()
-	if len(r.children) >= 3 {
+	if len(r.children) >= 3 || r.unsaved(f.p) {
 		return
 	}
 	r.opened++
@@ -399,6 +462,9 @@ func (r *run) endChild(c *process, status int) {
 func (r *run) kill(i int) {
 	r.t.Helper()
 	p := r.workers[i]
+	if r.unsaved(p) {
+		return
+	}
 	r.note("%s killed", p.label)
 	p.kill()
 	r.died(p, killed)

@@ -139,7 +139,16 @@ func (r *run) missing(there bool, to string) syscall.Errno {
 func (r *run) renameIn(p *process, c call) {
 	r.t.Helper()
 	src := r.plain(c.Path)
-	if src.ok && (src.links > 1 || r.busy(src.ino)) {
+	if src.ok && src.links > 1 {
+		return
+	}
+	var open []*handle
+	for _, h := range r.handles {
+		if h.doc == nil && h.ino == src.ino && src.ok {
+			open = append(open, h)
+		}
+	}
+	if slices.ContainsFunc(open, func(h *handle) bool { return len(h.fds) > 1 || h.fds[0].p.cmd == nil || h.locked != 0 }) {
 		return
 	}
 	want := r.missing(src.ok, c.Path2)
@@ -153,6 +162,9 @@ func (r *run) renameIn(p *process, c call) {
 	}
 	if r.want(a, want) {
 		r.forget(c.Path)
+		for _, h := range open {
+			h.late, h.ino = r.m.docs[c.Path2], 0
+		}
 	}
 }
 

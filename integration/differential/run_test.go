@@ -69,9 +69,13 @@ const link, linked = "ln", "a.json"
 func (r *run) fail(format string, args ...any) {
 	r.t.Helper()
 	lines, _ := json.Marshal(r.ops)
-	r.t.Logf("the sequence:\n%s\nto run it again, INTACT_REPLAY=FILE with this in it:\n{\"Same\":%v,\"Ops\":%s}",
+	sequence := fmt.Sprintf("the sequence:\n%s\nto run it again, INTACT_REPLAY=FILE with this in it:\n{\"Same\":%v,\"Ops\":%s}",
 		strings.Join(r.trace, "\n"), r.same, lines)
-	r.e.dirty = true
+	r.t.Logf("%s", sequence)
+	if !r.e.failed { // in case it does not fail again
+		r.e.t.Logf("the first failure: "+format+"\n%s", append(args, sequence)...)
+	}
+	r.e.failed, r.e.dirty = true, true
 	r.t.Fatalf(format, args...)
 }
 
@@ -143,9 +147,13 @@ func (a answer) equal(b answer) bool {
 func (r *run) mounted(p *process, c call, f, f2 descriptor) answer {
 	r.t.Helper()
 	r.e.ops++
+	r.e.seen[c.Call]++
 	c = side(c, r.mount)
 	c.FD, c.FD2 = f.mount, f2.mount
 	a := r.do(p, c)
+	if a.Errno != 0 {
+		r.e.seen[c.Call+" "+unix.ErrnoName(a.Errno)]++
+	}
 	r.got(a)
 	return a
 }

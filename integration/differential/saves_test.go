@@ -52,6 +52,10 @@ var savers = []saver{
 		return ops(w, op{Kind: "unlink", Name: "u"}, op{Kind: "open", Name: "u", How: "cx"}, op{Kind: "write", Data: text}, op{Kind: "fsync"},
 			op{Kind: "chmod", Name: "u", Len: int64(len(text) % 4)}, op{Kind: "close"}, op{Kind: "rename", Name: "u", To: name, How: how})
 	},
+	func(_ *rapid.T, w int, name, text string) []op { // a temporary name that is still open
+		return ops(w, op{Kind: "unlink", Name: "u"}, op{Kind: "open", Name: "u", How: "cx"}, op{Kind: "write", Data: text},
+			op{Kind: "rename", Name: "u", To: name}, op{Kind: "pwrite", Data: text}, op{Kind: "close"})
+	},
 	func(_ *rapid.T, w int, name, text string) []op { // a protected temporary name
 		to := map[bool]string{true: "b.json", false: "l.jsonl"}[strings.HasSuffix(name, ".json")]
 		return ops(w, op{Kind: "open", Name: name, How: "ct"}, op{Kind: "write", Data: text}, op{Kind: "close"},
