@@ -271,9 +271,10 @@ func withoutPrefixes(vs []*version) []*version {
 	return kept
 }
 
-// sumUp computes the checksum of an append that came without.
+// sumUp computes the checksum of a version that came without: an append, or a
+// staged content whose writer did not wait for it.
 func (j *Journal) sumUp(v *version, c Content) error {
-	if !v.appended || v.SHA256 != [32]byte{} {
+	if v.SHA256 != [32]byte{} {
 		return nil
 	}
 	sum := sha256.New()

@@ -20,22 +20,30 @@ const (
 	markGap  = 64 << 10
 	maxMarks = 64
 
+	// sumLimit is the size above which no SHA-256 is computed: it takes
+	// longer than all the rest of a save, and whoever files the content
+	// behind the commit reads it anyway.
+	sumLimit = 1 << 20
+
 	noCut = int64(math.MaxInt64)
 )
 
 // point is a digest of the content's first pos bytes.
 type point struct {
 	pos int64
-	sum hash.Cloner
-	val Validator // nil without a validator
+	sum hash.Cloner // nil beyond sumLimit
+	val Validator   // nil without a validator
 }
 
 func (p point) clone() point {
-	sum, err := p.sum.Clone()
-	if err != nil { // crypto/sha256 documents that it can't fail
-		panic(fmt.Sprintf("clone sha256: %v", err))
+	c := point{pos: p.pos}
+	if p.sum != nil {
+		sum, err := p.sum.Clone()
+		if err != nil { // crypto/sha256 documents that it can't fail
+			panic(fmt.Sprintf("clone sha256: %v", err))
+		}
+		c.sum = sum
 	}
-	c := point{pos: p.pos, sum: sum}
 	if p.val != nil {
 		c.val = p.val.Clone()
 	}
@@ -159,7 +167,12 @@ func (d *digest) resume() *Resume {
 
 // write digests the next bytes; pos is for the caller to advance.
 func (p *point) write(b []byte) {
-	_, _ = p.sum.Write(b) // never fails
+	if p.pos+int64(len(b)) > sumLimit {
+		p.sum = nil
+	}
+	if p.sum != nil {
+		_, _ = p.sum.Write(b) // never fails
+	}
 	if p.val != nil {
 		p.val.Write(b)
 	}

@@ -8,7 +8,7 @@
 // its whole file and then cuts it never pays for the copy.
 //
 // Own bytes live in memory up to Options.MemoryLimit and in a private file
-// beyond. A digest (SHA-256 and a validator) follows sequential writes from
+// beyond. A digest (a validator and, up to 1 MiB, SHA-256) follows sequential writes from
 // a goroutine of its own, at most maxLag bytes behind; checkpoints of it let
 // an append or a rewritten tail resume instead of start over. Judge digests
 // what is left and gives the verdict.
@@ -119,7 +119,7 @@ type Result struct {
 	Verdict Verdict
 	// Fault explains every verdict but Whole.
 	Fault  *Fault
-	SHA256 [32]byte // zero for Invalid content
+	SHA256 [32]byte // zero for Invalid content and above 1 MiB
 	Size   int64
 	// Proven says that this whole document can't be the torn start of a
 	// longer one.
@@ -134,6 +134,6 @@ type Sealed struct {
 	Inline []byte
 	File   File
 	Size   int64
-	SHA256 [32]byte
+	SHA256 [32]byte // zero above 1 MiB
 	Resume *Resume
 }

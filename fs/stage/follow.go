@@ -119,8 +119,8 @@ func (s *Stage) digestUnlocked(p []byte) {
 
 // Judge digests what the follower has not digested yet and gives the verdict
 // on the content. Changes wait meanwhile. Judging again without a change in
-// between costs nothing. SHA256 is not set for Invalid content, which is not
-// read beyond its fault. The error is ErrPoisoned, ErrSealed, ErrGone, or a
+// between costs nothing. SHA256 is not set above sumLimit, and for Invalid
+// content, which is not read beyond its fault. The error is ErrPoisoned, ErrSealed, ErrGone, or a
 // failed read.
 func (s *Stage) Judge() (Result, error) {
 	s.mu.Lock()
@@ -172,7 +172,7 @@ func (s *Stage) result() Result {
 	} else if cur.val != nil {
 		r.Proven = cur.val.Proven()
 	}
-	if r.Verdict != Invalid {
+	if r.Verdict != Invalid && cur.sum != nil {
 		cur.sum.Sum(r.SHA256[:0])
 	}
 	return r

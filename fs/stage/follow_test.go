@@ -28,7 +28,7 @@ func TestFollowerKeepsUp(t *testing.T) {
 			if left := int64(len(b)) - fed.Load(); left >= pieceSize {
 				t.Errorf("%d bytes left for Judge, want less than %d", left, pieceSize)
 			}
-			if r := mustJudge(t, s); r.SHA256 != sha256.Sum256(b) || r.Verdict != Whole {
+			if r := mustJudge(t, s); r.SHA256 != [32]byte{} || r.Verdict != Whole {
 				t.Errorf("wrong result %+v", r)
 			}
 			if got := fed.Load(); got != int64(len(b)) {
@@ -36,6 +36,37 @@ func TestFollowerKeepsUp(t *testing.T) {
 			}
 			if d.hints < int64(len(b))-writebackEvery-1<<20 || d.hints > int64(len(b)) {
 				t.Errorf("writeback hinted for %d of %d bytes", d.hints, len(b))
+			}
+		})
+	}
+}
+
+func TestSumEndsAtItsLimit(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		size, cut int64
+		want      bool
+	}{
+		{"at the limit", sumLimit, sumLimit, true},
+		{"above it", sumLimit + 1, sumLimit + 1, false},
+		{"cut below it", sumLimit + 5*pieceSize, sumLimit - 1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, o, _ := setup()
+			s := New(o)
+			defer s.Discard()
+			b := bytes.Repeat([]byte("[]"), int(c.size/2+1))[:c.size]
+			mustWrite(t, s, 0, b)
+			mustJudge(t, s)
+			if err := s.Truncate(c.cut); err != nil {
+				t.Fatal(err)
+			}
+			want := [32]byte{}
+			if c.want {
+				want = sha256.Sum256(b[:c.cut])
+			}
+			if r := mustJudge(t, s); r.Verdict != Invalid && r.SHA256 != want {
+				t.Errorf("SHA256 = %x, want %x", r.SHA256, want)
 			}
 		})
 	}
