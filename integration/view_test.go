@@ -2,6 +2,7 @@ package integration
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -258,5 +259,44 @@ func TestViewOfDamagedHistory(t *testing.T) {
 	}
 	if current := viewed(t, m, "head -c 1 hit.json"); current != `"` {
 		t.Errorf("the file itself: %q", current)
+	}
+}
+
+// TestViewAsksTheACL looks as somebody whom an ACL names, and as a member of
+// the group, whose bits in the mode are the mask of the ACL and not the
+// group's.
+func TestViewAsksTheACL(t *testing.T) {
+	harness.NeedRoot(t)
+	harness.Tool(t, "setpriv")
+	m := harness.Start(t, harness.Options{})
+	stored(t, m, "a.json", `{"n": 1}`)
+	const none = 0xffffffff
+	acl := binary.LittleEndian.AppendUint32(nil, 2) // version
+	for _, e := range []struct {
+		tag, perm uint16
+		id        uint32
+	}{{1, 6, none}, {2, 4, 65534}, {4, 0, none}, {16, 4, none}, {32, 0, none}} {
+		acl = binary.LittleEndian.AppendUint16(acl, e.tag)
+		acl = binary.LittleEndian.AppendUint16(acl, e.perm)
+		acl = binary.LittleEndian.AppendUint32(acl, e.id)
+	}
+	if err := unix.Setxattr(m.File("a.json"), "system.posix_acl_access", acl, 0); err != nil {
+		harness.Lacks(t, "no ACLs here: %v", err)
+	}
+	stored(t, m, "a.json", `{"n": 2}`)
+	for _, c := range []struct {
+		name, uid, gid string
+		ok             bool
+	}{
+		{"named in it", "65534", "65534", true},
+		{"not named", "65533", "65533", false},
+		{"in the group", "65533", "0", false},
+	} {
+		r := harness.Cmd{Dir: m.Point, Args: []string{
+			"setpriv", "--reuid", c.uid, "--regid", c.gid, "--clear-groups", "cat", ".intact/at/now/a.json",
+		}}.Run(t)
+		if (r.Code == 0) != c.ok {
+			t.Errorf("%s: exit %d, want success %v\n%s%s", c.name, r.Code, c.ok, r.Stdout, r.Stderr)
+		}
 	}
 }
