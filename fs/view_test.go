@@ -215,9 +215,7 @@ func TestViewForgets(t *testing.T) {
 	for i := range 500 {
 		b.past.keep("a.json", i, "[]", worldly)
 	}
-	if got := b.ls("history/a.json"); len(got) == 0 {
-		t.Fatal("nothing is listed")
-	}
+	b.ls("history/a.json")
 	if n := len(b.w.v.byID); n > 3 {
 		t.Errorf("a list made nodes: %d are known", n)
 	}
