@@ -20,6 +20,7 @@ export INTACT_RERUNS="${INTACT_RERUNS:-2}"
 scripts/clear-dead-mounts.sh
 outer=$TMPDIR
 TMPDIR=$(mktemp -d "$outer/intact-test.XXXXXX")
+chmod 755 "$TMPDIR" # some tests are other users for a moment
 export TMPDIR
 cleanup() {
 	scripts/clear-dead-mounts.sh "$TMPDIR" || true
