@@ -33,11 +33,11 @@ fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 	scripts/fuzz.sh
 
 bench: setup build ## ratios against the native file system, interleaved in one run
-	go run ./integration/bench
+	go run ./integration/bench -intact $(CURDIR)/bin/intact
 
 crashlab: build ## crashes at every flush of a recorded block device, on ext4, xfs and btrfs
 	@scripts/setup.sh test lab
-	go run ./integration/crashlab
+	go run ./integration/crashlab/cmd/crashlab -intact $(CURDIR)/bin/intact
 
 lint: ## gofmt, go vet, golangci-lint with the rules that guard the imports
 	@scripts/lint.sh
