@@ -157,7 +157,7 @@ func (x exam) inspect(ctx context.Context, data string) error {
 	errs := []error{err}
 	for name, want := range kept {
 		for _, n := range want {
-			if err == nil && !slices.Contains(got[name], n) {
+			if err == nil && !ledger.Has(name, got[name], n) {
 				errs = append(errs, fmt.Errorf("%s: version %d is not in history, which has %v: %w", name, n, got[name], ledger.ErrLost))
 			}
 		}

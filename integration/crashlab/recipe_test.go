@@ -75,12 +75,15 @@ func tryRecipe(t *testing.T, lab *Lab, setup Setup, e Effort) Tally {
 // TestSafeRecipePasses: the laboratory finds nothing where there is nothing.
 func TestSafeRecipePasses(t *testing.T) {
 	lab := openLab(t)
-	for name, states := range map[string]int{"ext4": 60, "ext4-strict": 40, "ext4-writeback": 40, "xfs": 30, "btrfs": 60} {
-		t.Run(name, func(t *testing.T) {
-			way := "atomic"
-			if name == "ext4-writeback" {
-				way = "atomic-held"
-			}
+	for _, tc := range []struct {
+		name, way string
+		states    int
+	}{
+		{"ext4", "atomic", 60}, {"ext4-strict", "atomic", 40}, {"ext4-writeback", "atomic-held", 40},
+		{"xfs", "atomic", 30}, {"btrfs", "atomic", 60},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			name, way, states := tc.name, tc.way, tc.states
 			tally := tryRecipe(t, lab, recipeSetup(find(t, name), way, 1), Effort{Seed: 1, States: states, Nested: true, Stop: 5})
 			if tally.States < states {
 				t.Errorf("tried %d states, want %d", tally.States, states)

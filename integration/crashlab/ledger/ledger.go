@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -170,4 +171,12 @@ func (l Ledger) Kept(end int) map[string][]int {
 		}
 	}
 	return out
+}
+
+// Has says that a history which holds some versions of a file gives version
+// n back: of a JSON Lines file, any later one begins with it.
+func Has(name string, versions []int, n int) bool {
+	return slices.ContainsFunc(versions, func(have int) bool {
+		return have == n || have > n && strings.HasSuffix(name, ".jsonl")
+	})
 }

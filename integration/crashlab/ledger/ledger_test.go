@@ -236,3 +236,22 @@ func TestAllowedCheck(t *testing.T) {
 		t.Errorf("an empty file where none may be: got %v, want %v", err, ErrEmpty)
 	}
 }
+
+func TestHas(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		versions []int
+		n        int
+		want     bool
+	}{
+		{"a.json", []int{1, 3}, 3, true},
+		{"a.json", []int{1, 3}, 2, false},
+		{"a.jsonl", []int{1, 3}, 2, true},
+		{"a.jsonl", []int{1, 3}, 4, false},
+		{"a.jsonl", nil, 1, false},
+	} {
+		if got := Has(tc.name, tc.versions, tc.n); got != tc.want {
+			t.Errorf("Has(%s, %v, %d) = %v, want %v", tc.name, tc.versions, tc.n, got, tc.want)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -104,10 +105,20 @@ func (p Subject) start(ctx context.Context, data string, flags ...string) (*daem
 	d.cmd.Stdout, d.cmd.Stderr = &d.log, &d.log
 	d.cmd.WaitDelay = 10 * time.Second
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := d.cmd.Start(); err != nil {
+	started := make(chan error, 1)
+	go func() {
+		// The daemon dies with the thread that started it, which so has
+		// to live as long.
+		runtime.LockOSThread()
+		err := d.cmd.Start()
+		started <- err
+		if err == nil {
+			d.done <- d.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start daemon: %w", err)
 	}
-	go func() { d.done <- d.cmd.Wait() }()
 	ctx, cancel := context.WithTimeout(ctx, commandPatience)
 	defer cancel()
 	for {
@@ -158,6 +169,8 @@ func (p Subject) command(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, p.Binary, args...)
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread() // see start
+	defer runtime.UnlockOSThread()
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("intact %s: %w: %s", args[0], err, bytes.TrimSpace(out))
 	}

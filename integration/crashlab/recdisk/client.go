@@ -15,7 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync/atomic"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -34,7 +34,7 @@ type Server struct {
 	dir    string
 	cmd    *exec.Cmd
 	client *rpc.Client
-	killed atomic.Bool
+	done   chan struct{} // closed when the process has ended
 }
 
 // Disk is a disk of a Server.
@@ -59,13 +59,13 @@ func Start(dir string) (*Server, error) {
 	if err = errors.Join(err, ours.Close()); err != nil {
 		return nil, fmt.Errorf("start recording disk: %w", errors.Join(err, theirs.Close()))
 	}
-	s := &Server{dir: dir, client: rpc.NewClient(conn)}
+	s := &Server{dir: dir, client: rpc.NewClient(conn), done: make(chan struct{})}
 	s.cmd = exec.Command(self)
 	s.cmd.Env = append(os.Environ(), serveEnv+"="+dir)
 	s.cmd.Stderr = os.Stderr
 	s.cmd.ExtraFiles = []*os.File{theirs}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	err = s.cmd.Start()
+	err = s.launch()
 	if err = errors.Join(err, theirs.Close()); err != nil {
 		return nil, fmt.Errorf("start recording disk: %w", errors.Join(err, s.client.Close()))
 	}
@@ -76,9 +76,24 @@ func Start(dir string) (*Server, error) {
 	return s, nil
 }
 
+// launch starts the process from a thread that lives as long as it does: the
+// kernel takes the end of that thread for the end of the parent.
+func (s *Server) launch() error {
+	started := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		err := s.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = s.cmd.Wait() // it is killed: the status says only that
+		}
+		close(s.done)
+	}()
+	return <-started
+}
+
 // Kill ends the server at once; whatever waits for its disks gets errors.
 func (s *Server) Kill() {
-	s.killed.Store(true)
 	_ = s.cmd.Process.Kill() // it may have ended by itself
 }
 
@@ -87,7 +102,7 @@ func (s *Server) Kill() {
 func (s *Server) Close() error {
 	s.Kill()
 	_ = s.client.Close() // the process is gone, so is its end
-	_ = s.cmd.Wait()     // killed: the status says only that
+	<-s.done
 	if err := unix.Unmount(s.dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 		return fmt.Errorf("unmount recording disk %s: %w", s.dir, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"syscall"
 )
 
@@ -31,7 +32,8 @@ func Isolate() error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	// Go makes the mounts of the new namespace private before it executes
 	// the program. The thread that starts the child must live as long as
-	// this process does, or the child would die with it: main's does.
+	// this process does, or the child would die with it.
+	runtime.LockOSThread()
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("isolate: %w", err)
 	}
