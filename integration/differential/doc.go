@@ -9,5 +9,9 @@
 // names have to end like the native ones, too.
 //
 // INTACT_LONG=1 runs more sequences. INTACT_DIFFERENTIAL=N runs N of each
-// kind, and INTACT_REPLAY=FILE runs the sequence that a failure has printed.
+// kind, and INTACT_REPLAY=FILE with -run TestReplay runs the sequence that a
+// failure has printed.
+//
+// All processes move in turns, one call at a time, and the idle commit is put
+// off: what threads race for is tested elsewhere.
 package differential

@@ -56,8 +56,8 @@ func newEnv(t *testing.T, flags ...string) *env {
 	t.Helper()
 	flags = append([]string{"--idle-commit=1h", "--log-file=" + filepath.Join(t.TempDir(), "log")}, flags...)
 	life := 4 * time.Minute
-	if harness.Long() {
-		life = 2 * time.Hour
+	if harness.Long() || os.Getenv(numberVar) != "" {
+		life = 12 * time.Hour
 	}
 	e := &env{t: t, seen: map[string]int{}, native: t.TempDir(), scratch: t.TempDir()}
 	e.m = harness.Start(t, harness.Options{Flags: flags, Lifetime: life})

@@ -69,7 +69,7 @@ type handle struct {
 	pin   []byte // what a reader reads
 	pinID int
 
-	lines   bool // what is written goes to the end of what is newest then
+	lines   bool // appends to a file of lines
 	stage   *stage
 	cut     bool
 	armed   bool
@@ -87,7 +87,8 @@ type handle struct {
 // stage is what a writer has made so far.
 type stage struct {
 	content []byte // with lines: only what was added
-	base    []byte // with lines: what it is added to
+	base    []byte // with lines: what it was added to at first
+	lines   bool   // what is written is added to what is newest then
 	baseID  int
 	fresh   bool
 	changed bool
@@ -225,7 +226,7 @@ func (m *model) open(d *doc, h *handle, made, trunc bool) {
 	h.lines = d.lines && h.appends
 	h.cut = trunc
 	if made || trunc {
-		h.stage = &stage{fresh: true, baseID: d.id}
+		h.stage = &stage{fresh: true, lines: h.lines, baseID: d.id}
 	}
 }
 
@@ -238,7 +239,7 @@ func (h *handle) begin() *stage {
 		return h.stage
 	}
 	d := h.doc
-	h.stage = &stage{baseID: d.id}
+	h.stage = &stage{baseID: d.id, lines: h.lines}
 	switch {
 	case d.draft || h.cut:
 		h.stage.draft = d.draft
@@ -299,7 +300,11 @@ func resize(b []byte, n int64) []byte {
 // truncate cuts or extends the stage.
 func (h *handle) truncate(size int64) {
 	s := h.begin()
-	size = max(size-int64(len(s.base)), 0)
+	if s.lines { // it changes what is there, not the end alone
+		content := h.joined()
+		h.stage = &stage{content: content, baseID: h.doc.id, fresh: s.fresh, changed: len(s.content) > 0, draft: s.draft}
+		s = h.stage
+	}
 	if size != int64(len(s.content)) {
 		s.content = resize(s.content, size)
 		s.changed = true
@@ -315,7 +320,27 @@ func (m *model) ftruncate(h *handle, size int64) {
 	}
 }
 
-func (h *handle) whole() bool { return whole(h.stage.content, h.doc.lines) }
+// whole tells whether the stage can be committed. Lines may be ended by a line
+// feed that comes alone.
+func (h *handle) whole() bool {
+	s := h.stage
+	if s.lines && len(s.base) > 0 && len(bytes.TrimSpace(s.content)) == 0 {
+		return true
+	}
+	return whole(s.content, h.doc.lines)
+}
+
+// joined is what is newest with the lines of the stage.
+func (h *handle) joined() []byte {
+	base, added := slices.Clone(h.doc.head), h.stage.content
+	if h.doc.draft || h.cut {
+		base = nil
+	}
+	if len(base) > 0 && base[len(base)-1] != '\n' && len(added) > 0 && added[0] != '\n' {
+		base = append(base, '\n')
+	}
+	return append(base, added...)
+}
 
 func (m *model) fsync(h *handle) {
 	switch {
@@ -442,15 +467,8 @@ func (m *model) commit(h *handle) {
 		m.seen["collided"]++
 	}
 	content := h.stage.content
-	if h.lines {
-		base := d.head
-		if d.draft || h.cut {
-			base = nil
-		}
-		if len(base) > 0 && base[len(base)-1] != '\n' {
-			base = append(slices.Clone(base), '\n')
-		}
-		content = append(slices.Clone(base), content...)
+	if h.stage.lines {
+		content = h.joined()
 	}
 	m.committed(d, content)
 	h.detach()

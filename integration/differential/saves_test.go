@@ -122,7 +122,7 @@ func look(w int) []op {
 func TestSaves(t *testing.T) {
 	e := newEnv(t, "--publish-delay=20ms")
 	for _, seed := range []uint64{1, 0} {
-		check(t, seed, number(t, 10, 1000), func(t *rapid.T) {
+		check(t, seed, number(t, 7, 100), func(t *rapid.T) {
 			r := e.begin(t, true)
 			defer r.cleanup()
 			serial := 0
