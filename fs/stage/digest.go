@@ -13,8 +13,11 @@ const (
 	// goroutine starts.
 	pieceSize = 256 << 10
 	// maxLag bounds what is left for Judge after sequential writes: a
-	// writer that is further ahead of the follower waits for it.
-	maxLag = 4 << 20
+	// writer that is further ahead of the follower waits for it. What lags
+	// behind is digested while the file is synced.
+	maxLag = 32 << 20
+	// syncBeside is the backlog from which Judge syncs the file meanwhile.
+	syncBeside = 1 << 20
 	// markGap is the least distance of checkpoints; it doubles whenever
 	// there are maxMarks of them.
 	markGap  = 64 << 10

@@ -138,22 +138,62 @@ func (s *Stage) Judge() (Result, error) {
 		s.users--
 		s.cond.Broadcast()
 	}()
+	synced := s.beginSync()
+	err := s.digestAll()
+	if serr := s.endSync(synced); err == nil {
+		err = serr
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("judge: %w", err)
+	}
+	s.judged = s.result()
+	return s.judged, nil
+}
+
+// digestAll digests what is left, unless no further byte matters.
+func (s *Stage) digestAll() error {
 	for s.d.busy {
 		s.cond.Wait()
 	}
 	for size := s.size(); s.d.pos() < size; {
 		if s.state != open {
-			return Result{}, fmt.Errorf("judge: %w", ErrGone)
+			return ErrGone
 		}
 		if s.d.cur != nil && s.d.cur.invalid() {
-			break
+			return nil
 		}
 		if err := s.step(size); err != nil {
-			return Result{}, fmt.Errorf("judge: %w", err)
+			return err
 		}
 	}
-	s.judged = s.result()
-	return s.judged, nil
+	return nil
+}
+
+// beginSync starts to sync the file beside a long digest: who commits the
+// content then finds it clean. It returns nil where that is not worth it.
+// Whoever gets a channel must give it to endSync.
+func (s *Stage) beginSync() <-chan error {
+	if s.body.file == nil || s.size()-s.d.pos() < syncBeside {
+		return nil
+	}
+	f, done := s.body.file, make(chan error, 1)
+	go func() { done <- f.Sync() }()
+	return done
+}
+
+// endSync waits for the sync. One that failed poisons the stage: the kernel
+// would tell a second one that all is well.
+func (s *Stage) endSync(done <-chan error) error {
+	if done == nil {
+		return nil
+	}
+	s.mu.Unlock()
+	err := <-done
+	s.mu.Lock()
+	if err != nil {
+		return s.fail(fmt.Errorf("sync stage: %w", err))
+	}
+	return nil
 }
 
 // result is the verdict at the end of the digest.

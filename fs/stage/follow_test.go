@@ -218,7 +218,7 @@ func TestDiscardWhileTheWriterWaits(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for i := range int64(16) {
+		for i := range int64(maxLag>>20 + 12) {
 			if _, err := s.WriteAt(make([]byte, 1<<20), i<<20); err != nil {
 				if !errors.Is(err, ErrGone) {
 					t.Errorf("WriteAt = %v", err)
@@ -263,5 +263,29 @@ func TestMarksAreBounded(t *testing.T) {
 	mustJudge(t, s)
 	if got := fed.Load() - before; got < size/2 || got > size/2+1<<20 {
 		t.Errorf("judged %d bytes again after a write in the middle of %d", got, size)
+	}
+}
+
+// What lags far behind is digested while the file is synced. When that sync
+// fails the content is lost for good, whatever a second one says.
+func TestFailedSyncBesideJudgePoisons(t *testing.T) {
+	d, o, _ := setup()
+	s := New(o)
+	defer s.Discard()
+	b := bytes.Repeat([]byte("[abcdef]"), 1<<20/4)
+	mustWrite(t, s, 0, []byte("[")) // a run that starts later is left for Judge
+	mustWrite(t, s, int64(len(b)), b)
+	mustWrite(t, s, 0, b)
+	eventually(t, "the follower ends", func() bool { return idle(s) })
+	s.mu.Lock()
+	s.d.rollback(0)
+	s.mu.Unlock()
+	d.failSync = true
+	if _, err := s.Judge(); !errors.Is(err, ErrPoisoned) && s.Poisoned() == nil {
+		t.Fatalf("got %v, want the failed sync", err)
+	}
+	d.failSync = false
+	if _, err := s.Judge(); !errors.Is(err, ErrPoisoned) {
+		t.Errorf("got %v after the sync works again, want %v", err, ErrPoisoned)
 	}
 }
