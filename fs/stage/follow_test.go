@@ -280,11 +280,16 @@ func TestFailedSyncBesideJudgePoisons(t *testing.T) {
 	s.mu.Lock()
 	s.d.rollback(0)
 	s.mu.Unlock()
-	d.failSync = true
+	setFailSync := func(on bool) {
+		d.mu.Lock()
+		d.failSync = on
+		d.mu.Unlock()
+	}
+	setFailSync(true)
 	if _, err := s.Judge(); !errors.Is(err, ErrPoisoned) && s.Poisoned() == nil {
 		t.Fatalf("got %v, want the failed sync", err)
 	}
-	d.failSync = false
+	setFailSync(false)
 	if _, err := s.Judge(); !errors.Is(err, ErrPoisoned) {
 		t.Errorf("got %v after the sync works again, want %v", err, ErrPoisoned)
 	}
