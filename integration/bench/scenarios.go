@@ -23,6 +23,7 @@ var scenarios = []scenario{
 	{"append", appends},
 	{"tree", tree},
 	{"matrix", matrix},
+	{"history", history},
 	{"recovery", recovery},
 	{"memory", memory},
 }

@@ -37,6 +37,9 @@ type doc struct {
 	id    int // of head; 0: nothing was committed
 	draft bool
 	shown bool
+	// kept is what is left for handles after the name is gone: the last
+	// version, or the one that replaced it, as nobody goes back.
+	kept  []byte
 	mode  uint32
 	color string // an extended attribute; empty: none
 
@@ -184,6 +187,9 @@ func (d *doc) sizes(p *process) []int64 {
 	}
 	if len(out) == 0 {
 		out = append(out, int64(len(d.head)))
+		if d.name == "" {
+			out = append(out, int64(len(d.kept)))
+		}
 	}
 	return out
 }
@@ -231,7 +237,21 @@ func (m *model) open(d *doc, h *handle, made, trunc bool) {
 }
 
 // repin moves a reader to the newest version.
-func (h *handle) repin() { h.pin, h.pinID = h.doc.head, h.doc.id }
+func (h *handle) repin() {
+	if h.doc.name == "" && h.pinID != h.doc.id {
+		h.pin = h.doc.kept
+		return
+	}
+	h.pin, h.pinID = h.doc.head, h.doc.id
+}
+
+// newest is what a stage starts from.
+func (d *doc) newest() []byte {
+	if d.name == "" {
+		return d.kept
+	}
+	return d.head
+}
 
 // begin makes the stage at the first use.
 func (h *handle) begin() *stage {
@@ -244,9 +264,9 @@ func (h *handle) begin() *stage {
 	case d.draft || h.cut:
 		h.stage.draft = d.draft
 	case h.lines:
-		h.stage.base = d.head
+		h.stage.base = d.newest()
 	default:
-		h.stage.content = slices.Clone(d.head)
+		h.stage.content = slices.Clone(d.newest())
 	}
 	return h.stage
 }
@@ -332,7 +352,7 @@ func (h *handle) whole() bool {
 
 // joined is what is newest with the lines of the stage.
 func (h *handle) joined() []byte {
-	base, added := slices.Clone(h.doc.head), h.stage.content
+	base, added := slices.Clone(h.doc.newest()), h.stage.content
 	if h.doc.draft || h.cut {
 		base = nil
 	}
@@ -503,7 +523,7 @@ func (m *model) lose(d *doc) {
 	if m.docs[d.name] == d {
 		delete(m.docs, d.name)
 	}
-	d.name, d.shown, d.draft = "", false, false
+	d.name, d.shown, d.draft, d.kept = "", false, false, d.head
 }
 
 // put gives a document a name; whatever had it loses it.
@@ -535,6 +555,9 @@ func (m *model) arrive(name string, content []byte, mode uint32, color string) s
 		return 0
 	}
 	m.committed(d, content)
+	if old != nil {
+		old.kept = d.head
+	}
 	return 0
 }
 
@@ -587,6 +610,7 @@ func (m *model) renameDoc(d *doc, p *process, to string) syscall.Errno {
 		m.nextID++
 		d.id = m.nextID
 		m.commits[to] = append(m.commits[to], string(d.head))
+		target.kept = d.head
 	default:
 		m.moveHistory(from, to)
 	}

@@ -1,6 +1,9 @@
 package programs
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+)
 
 // history counts the versions that intact log lists, and fails the test if
 // the one before the last save is not among them, or can't be had back.
@@ -11,11 +14,15 @@ func (s subject) history(t *testing.T, v *versions) int {
 	}
 	path := s.path()
 	all := s.b.m.Versions(path)
-	if len(all) < 2 {
+	least := 2
+	if filepath.Ext(path) == ".jsonl" {
+		least = 1 // appends since the last publishing are one version: it begins with all before
+	}
+	if len(all) < least {
 		t.Errorf("intact log lists %d versions after three saves", len(all))
 		return len(all)
 	}
-	before := all[len(all)-2]
+	before := all[max(0, len(all)-2)]
 	if v.exact != nil {
 		found := false
 		for _, a := range all {

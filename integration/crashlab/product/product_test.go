@@ -2,7 +2,6 @@ package product
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,23 +10,12 @@ import (
 	"time"
 
 	"intactfs/integration/crashlab"
-	"intactfs/integration/crashlab/recdisk"
+	"intactfs/integration/crashlab/labtest"
 	"intactfs/integration/crashlab/savers"
 	"intactfs/integration/crashlab/volume"
 )
 
-func TestMain(m *testing.M) {
-	recdisk.Main()
-	if err := volume.Isolate(); err != nil {
-		if os.Getenv("CI") != "" || os.Getenv("INTACT_REQUIRE_FUSE") != "" {
-			fmt.Fprintln(os.Stderr, "the laboratory needs root:", err)
-			os.Exit(1)
-		}
-		fmt.Fprintln(os.Stderr, "skipped:", err)
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { labtest.Main(m) }
 
 // binary is the path of intact: INTACT_BINARY, or a fresh build.
 func binary(t *testing.T) string {
