@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -69,12 +70,23 @@ func Setup(kind volume.Type, seed uint64) crashlab.Setup {
 	return s
 }
 
+// WithoutRemovals leaves removals out of a run. A removal is not durable by
+// itself, and what recovery makes of half a removal is a matter of its own.
+func WithoutRemovals(s crashlab.Setup) crashlab.Setup {
+	for i, f := range s.Workload.Files {
+		s.Workload.Files[i].Ways = slices.DeleteFunc(f.Ways, func(way string) bool { return way == savers.Remove })
+	}
+	return s
+}
+
 // Run implements Subject. The daemon ends by an orderly unmount or by
 // SIGKILL, as the seed says.
 func (p Subject) Run(ctx context.Context, run crashlab.Run) error {
 	rng := rand.New(rand.NewPCG(run.Workload.Seed, 3))
 	delay := time.Duration(1+rng.IntN(100)) * time.Millisecond
-	d, err := p.start(ctx, run.Data, "--publish-delay", delay.String())
+	// A pause in the middle of a save must not count as its end, however
+	// slow the machine: the bounds know of no version but whole ones.
+	d, err := p.start(ctx, run.Data, "--publish-delay", delay.String(), "--idle-commit", "0s")
 	if err != nil {
 		return err
 	}

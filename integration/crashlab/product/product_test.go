@@ -5,13 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"intactfs/integration/crashlab"
 	"intactfs/integration/crashlab/labtest"
-	"intactfs/integration/crashlab/savers"
 	"intactfs/integration/crashlab/volume"
 )
 
@@ -30,15 +28,10 @@ func binary(t *testing.T) string {
 	return path
 }
 
-// short is a run that a test has the time for. A removal is left to the
-// campaigns: it is not durable by itself, and what recovery makes of half a
-// removal is a matter of its own.
+// short is a run that a test has the time for.
 func short(kind volume.Type, seed uint64) crashlab.Setup {
-	s := Setup(kind, seed)
+	s := WithoutRemovals(Setup(kind, seed))
 	s.Workload.Saves = 4
-	for i, f := range s.Workload.Files {
-		s.Workload.Files[i].Ways = slices.DeleteFunc(f.Ways, func(way string) bool { return way == savers.Remove })
-	}
 	return s
 }
 

@@ -30,6 +30,9 @@ const (
 	exitViolated = 6
 )
 
+// shown is how many violations of a file system are printed.
+const shown = 20
+
 // errViolated says that a promise was broken; what and where was printed.
 var errViolated = errors.New("a promise was broken")
 
@@ -51,6 +54,7 @@ type options struct {
 	replay  int
 	image   string
 	bugs    bool
+	remove  bool
 }
 
 func main() {
@@ -92,6 +96,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.log, "log", "", "saved log to replay a state of")
 	f.IntVar(&o.replay, "replay", -1, "number of the state to replay; needs -log")
 	f.StringVar(&o.image, "image", "", "with -replay, keep the disk image before recovery in this file")
+	f.BoolVar(&o.remove, "removals", true, "have files removed too")
 	f.BoolVar(&o.bugs, "bugs", false, "hunt the planted bugs instead, and print a table")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -149,7 +154,12 @@ func campaigns(ctx context.Context, lab *crashlab.Lab, o options, subject crashl
 		c := crashlab.Campaign{
 			Type: kind, Subject: subject, Seed: o.seed, States: o.states, PerRun: o.perRun,
 			Workers: o.workers, Stop: o.stop, Out: o.out,
-			Setup: func(seed uint64) crashlab.Setup { return product.Setup(kind, seed) },
+			Setup: func(seed uint64) crashlab.Setup {
+				if o.remove {
+					return product.Setup(kind, seed)
+				}
+				return product.WithoutRemovals(product.Setup(kind, seed))
+			},
 			Progress: func(n int, t crashlab.Tally, spent time.Duration) {
 				runs = n
 				fmt.Fprintf(os.Stderr, "%s: %d runs, %d crashes, %d of them during recovery, %d violations (last run %v)\n",
@@ -164,8 +174,10 @@ func campaigns(ctx context.Context, lab *crashlab.Lab, o options, subject crashl
 		total := tally.States + tally.Nested
 		fmt.Fprintf(out, "%-15s seed %d: %d runs, %d crash states (%d during recovery), %d violations, %v, %.1f states/s\n",
 			kind.Name, o.seed, runs, total, tally.Nested, len(tally.Violations), spent.Round(time.Second), float64(total)/spent.Seconds())
-		for _, v := range tally.Violations {
-			fmt.Fprintln(out, v)
+		for i, v := range tally.Violations {
+			if i < shown {
+				fmt.Fprintln(out, v)
+			}
 			found = errViolated
 		}
 	}
