@@ -39,7 +39,7 @@ three saves. ` + "`make programs`" + ` runs them and writes this page.
 		if r.native != "" {
 			note = " ²"
 		}
-		fmt.Fprintf(&b, "| %s | `%s`%s | yes | %d | %d | %d |\n", r.group, r.name, note, r.reads, r.kills, r.versions)
+		fmt.Fprintf(&b, "| %s | `%s`%s | yes | %d | %d | %d |\n", r.group, strings.ReplaceAll(r.name, "|", "\\|"), note, r.reads, r.kills, r.versions)
 	}
 	b.WriteString(`
 ¹ removes the old name before it makes the new one: in between a reader finds
