@@ -39,7 +39,6 @@ type codec struct {
 	// large serializes the deltas of large contents: one takes several
 	// times the content's size in memory.
 	large sync.Mutex
-	spare sync.Pool // of *sizedEncoder, at most one
 
 	mu    sync.Mutex
 	small *lru[digest, *zstd.Encoder]
@@ -105,29 +104,27 @@ func (c *codec) encodeDelta(sum digest, base, content []byte) ([]byte, error) {
 	}
 	c.large.Lock()
 	defer c.large.Unlock()
-	enc, err := c.largeEncoder(base, len(content))
+	if frame := patch(base, content); frame != nil && undoes(frame, base, content) {
+		return frame, nil
+	}
+	enc, err := dictEncoder(base, len(content), zstd.SpeedBetterCompression)
 	if err != nil {
 		return nil, err
 	}
-	defer c.spare.Put(enc)
 	return enc.EncodeAll(content, make([]byte, 0, 64<<10)), nil
 }
 
-// sizedEncoder is an encoder and what can't be changed of it.
-type sizedEncoder struct {
-	*zstd.Encoder
-	window int
-}
-
-// largeEncoder returns one for base and a content of size bytes, if possible
-// the one that was used last: most of what a new one costs is memory.
-func (c *codec) largeEncoder(base []byte, size int) (*sizedEncoder, error) {
-	window := windowFor(base, size)
-	if enc, ok := c.spare.Get().(*sizedEncoder); ok && enc.window == window {
-		return enc, enc.ResetWithOptions(nil, zstd.WithEncoderDictRaw(0, base))
+// undoes reports whether a frame made by patch is what it should be. All later
+// versions hang on it, and the decoder, which is not of this package, will be
+// the judge of it then.
+func undoes(frame, base, content []byte) bool {
+	dec, err := newDecoder(base)
+	if err != nil {
+		return false
 	}
-	enc, err := dictEncoder(base, size, zstd.SpeedBetterCompression)
-	return &sizedEncoder{enc, window}, err
+	defer dec.Close()
+	got, err := dec.DecodeAll(frame, make([]byte, 0, len(content)))
+	return err == nil && bytes.Equal(got, content)
 }
 
 func (c *codec) smallEncoder(sum digest, base []byte) (*zstd.Encoder, error) {
