@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -152,7 +153,14 @@ func fillSegment(d disk.Disk, f disk.File, size int64) error {
 // remains, and syncs it. After an error the file must not be used.
 func (s *segment) begin(h segmentHeader) error {
 	if _, err := s.file.WriteAt("segment:header", h.encode(), 0); err != nil {
-		return fmt.Errorf("begin segment: %w", err)
+		// A part of it may have been written, and would be damage to whoever
+		// finds it. What was there before is as good as new.
+		old := make([]byte, headerUsed)
+		if s.seq > 0 {
+			old = s.encode()
+		}
+		_, rerr := s.file.WriteAt("segment:header-undo", old, 0)
+		return fmt.Errorf("begin segment: %w", errors.Join(err, rerr))
 	}
 	if err := s.file.Sync("segment:header-sync"); err != nil {
 		return fmt.Errorf("begin segment: %w", err)

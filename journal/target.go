@@ -62,8 +62,11 @@ func (j *Journal) keepAndReplace(ctx context.Context, w *job, old disk.Info, exi
 	prepare := func() (err error) { temp, err = j.prepare(v); return err }
 	keep := func() error { return j.preserve(ctx, w) }
 	var kerr, perr error
-	if j.o.Manual || v.appended { // the checksum of an append is computed on the way to the history
+	if j.o.Manual || w.versions[0].appended { // the checksum of an append is computed on the way to the history
 		if kerr = keep(); kerr == nil {
+			kerr = j.markAppends(w)
+		}
+		if kerr == nil {
 			perr = prepare()
 		}
 	} else {
@@ -86,6 +89,20 @@ func (j *Journal) keepAndReplace(ctx context.Context, w *job, old disk.Info, exi
 		return fmt.Errorf("publish %s: %w", w.path, err)
 	}
 	return err
+}
+
+// markAppends marks the appends that go on from the present target, if what
+// takes its place is not one of them: nobody could read them any more, should
+// a crash come before the mark of the round. They are in the history.
+func (j *Journal) markAppends(w *job) error {
+	n := 0
+	for n < len(w.versions) && w.versions[n].appended {
+		n++
+	}
+	if n == 0 || n == len(w.versions) {
+		return nil
+	}
+	return j.mark([]TxID{w.versions[n-1].Tx})
 }
 
 // put gives the temporary file the name of the target.

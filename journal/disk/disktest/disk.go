@@ -22,6 +22,8 @@ package disktest
 import (
 	"errors"
 	iofs "io/fs"
+	"maps"
+	"math/rand"
 	"sort"
 	"strings"
 	"sync"
@@ -49,6 +51,11 @@ type Disk struct {
 	failed   bool
 	reads    int
 	reuse    bool
+	shortAt  int
+	swallow  disk.Step
+	watch    func(n int, step disk.Step)
+	flusher  *rand.Rand // nil: nothing is written before it is synced
+	flushes  int        // percent of the operations
 	readFail fault
 }
 
@@ -366,11 +373,8 @@ func (d *Disk) SyncDir(step disk.Step, name string) error {
 		if err == nil && !n.isDir() {
 			err = syscall.ENOTDIR
 		}
-		if err == nil {
-			n.durable = make(map[string]*node, len(n.entries))
-			for k, v := range n.entries {
-				n.durable[k] = v
-			}
+		if err == nil && (step == "" || step != d.swallow) {
+			n.durable = maps.Clone(n.entries)
 		}
 	}
 	if err != nil {

@@ -2,6 +2,8 @@ package disktest
 
 import (
 	"fmt"
+	"maps"
+	"math/rand"
 	"syscall"
 
 	"intactfs/journal/disk"
@@ -42,6 +44,32 @@ func FailReadAt(n int, errno syscall.Errno, sticky bool) Option {
 	return func(d *Disk) { d.readFail = fault{at: n, errno: errno, sticky: sticky} }
 }
 
+// ShortWriteAt makes the n-th changing operation, if it is a write, store half
+// of its bytes and return io.ErrShortWrite.
+func ShortWriteAt(n int) Option {
+	return func(d *Disk) { d.shortAt = n }
+}
+
+// SwallowSync makes every sync with this label succeed and do nothing, as a
+// drive that lies, or code that forgot it. An empty label is none.
+func SwallowSync(step disk.Step) Option {
+	return func(d *Disk) { d.swallow = step }
+}
+
+// Watch calls f before every changing operation: n counts from 1. The disk is
+// not locked meanwhile, so that f may take it as it is, with AfterCrash; it
+// must not change it. Only for disks that one goroutine uses.
+func Watch(f func(n int, step disk.Step)) Option {
+	return func(d *Disk) { d.watch = f }
+}
+
+// Writeback makes half of what is unsynced, file by file and directory by
+// directory, durable before percent of the operations, as a kernel does that
+// writes back when it likes.
+func Writeback(rng *rand.Rand, percent int) Option {
+	return func(d *Disk) { d.flusher, d.flushes = rng, percent }
+}
+
 // Capacity limits the bytes that all files hold together.
 func Capacity(bytes int64) Option {
 	return func(d *Disk) { d.capacity = bytes }
@@ -69,6 +97,14 @@ func (d *Disk) change(step disk.Step) error {
 		return ErrCrashed
 	}
 	d.steps = append(d.steps, step)
+	if d.flusher != nil && chance(d.flusher, d.flushes) {
+		flush(d.root, d.flusher, map[*node]bool{})
+	}
+	if d.watch != nil {
+		d.mu.Unlock()
+		d.watch(len(d.steps), step)
+		d.mu.Lock()
+	}
 	if len(d.steps) == d.crashAt {
 		d.crashed = true
 		return ErrCrashed
@@ -80,6 +116,28 @@ func (d *Disk) change(step disk.Step) error {
 		}
 	}
 	return nil
+}
+
+// flush makes each file and directory below n durable, or not.
+func flush(n *node, rng *rand.Rand, seen map[*node]bool) {
+	if seen[n] {
+		return
+	}
+	seen[n] = true
+	for _, name := range allNames(n) {
+		if child := n.entries[name]; child != nil {
+			flush(child, rng, seen)
+		}
+	}
+	if !chance(rng, 50) {
+		return
+	}
+	n.durAttr = n.attr
+	if n.isDir() {
+		n.durable = maps.Clone(n.entries)
+	} else {
+		n.sync()
+	}
 }
 
 // read counts a reading operation.
@@ -134,6 +192,7 @@ func (d *Disk) Heal(opts ...Option) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.steps, d.reads, d.faults, d.readFail, d.failed, d.crashAt = nil, 0, nil, fault{}, false, 0
+	d.shortAt, d.watch, d.flusher, d.swallow = 0, nil, nil, ""
 	for _, o := range opts {
 		o(d)
 	}

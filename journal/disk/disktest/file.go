@@ -2,6 +2,7 @@ package disktest
 
 import (
 	"bytes"
+	"io"
 	"syscall"
 	"time"
 
@@ -53,6 +54,9 @@ func (f *file) WriteAt(step disk.Step, p []byte, off int64) (int, error) {
 		n = 0
 	case err != nil:
 		n = n / 2 &^ (sectorSize - 1)
+	case len(f.d.steps) == f.d.shortAt:
+		n, err = n/2, io.ErrShortWrite
+		f.d.failed = true
 	}
 	if room := f.room(off + int64(n)); room < off+int64(n) {
 		n, err = int(max(0, room-off)), syscall.ENOSPC
@@ -97,8 +101,10 @@ func (f *file) Sync(step disk.Step) error {
 		}
 		return pathError(step, "sync", f.name, err)
 	}
-	f.n.sync()
-	f.n.durAttr = f.n.attr
+	if step == "" || step != f.d.swallow {
+		f.n.sync()
+		f.n.durAttr = f.n.attr
+	}
 	return nil
 }
 

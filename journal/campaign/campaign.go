@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"math/rand"
+	"runtime"
+	"sort"
+	"sync"
+	"sync/atomic"
+
+	"intactfs/journal/disk"
+	"intactfs/journal/disk/disktest"
+)
+
+// state names one crash.
+type state struct {
+	workload, operation, variant int
+}
+
+func (s state) String() string { return fmt.Sprintf("%d.%d.%d", s.workload, s.operation, s.variant) }
+
+func parseState(text string) (s state, err error) {
+	if _, err = fmt.Sscanf(text, "%d.%d.%d", &s.workload, &s.operation, &s.variant); err != nil {
+		return s, fmt.Errorf("state %q is not workload.operation.variant: %w", text, err)
+	}
+	return s, nil
+}
+
+// violation is a promise that a state broke.
+type violation struct {
+	state state
+	step  disk.Step
+	work  workload
+	err   error
+}
+
+func (v violation) String() string {
+	return fmt.Sprintf("state %s, crash before %s: %v\n  %s", v.state, v.step, v.err, v.work)
+}
+
+// config is what to try.
+type config struct {
+	seed   int64
+	states int64 // at least, if nothing is wrong
+	every  int   // only workloads whose number this divides
+	only   *state
+	real   bool      // faults reach the real history too
+	broken disk.Step // see workload
+}
+
+// result is what came out.
+type result struct {
+	states    int64
+	sequences int // exhaustive workloads that were crashed everywhere
+	random    int // random ones
+	wrong     []violation
+}
+
+// maxWrong is how many violations end a campaign.
+const maxWrong = 20
+
+// campaign tries states until there are enough.
+func campaign(c config) result {
+	var (
+		next   atomic.Int64
+		states atomic.Int64
+		mu     sync.Mutex // guards r
+		r      result
+		wg     sync.WaitGroup
+	)
+	work := func() {
+		for {
+			number := int(next.Add(1)-1) * max(1, c.every)
+			mu.Lock()
+			over := states.Load() >= c.states || len(r.wrong) >= maxWrong
+			mu.Unlock()
+			if over {
+				return
+			}
+			n, wrong := c.crashEverywhere(newWorkload(c.seed, number))
+			states.Add(n)
+			mu.Lock()
+			r.wrong = append(r.wrong, wrong...)
+			if number < sequences {
+				r.sequences++
+			} else {
+				r.random++
+			}
+			mu.Unlock()
+		}
+	}
+	if c.only != nil {
+		r.states, r.wrong = c.crashEverywhere(newWorkload(c.seed, c.only.workload))
+		return r
+	}
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(work)
+	}
+	wg.Wait()
+	r.states = states.Load()
+	sort.Slice(r.wrong, func(i, k int) bool { return r.wrong[i].state.String() < r.wrong[k].state.String() })
+	return r
+}
+
+// crashEverywhere runs a workload, and examines what crashes leave of it.
+func (c config) crashEverywhere(w workload) (n int64, wrong []violation) {
+	w.broken = c.broken
+	err := w.run(func(d *disktest.Disk, b *book, at int, step disk.Step) {
+		for variant, percent := range variants {
+			s := state{w.number, at, variant}
+			if c.only != nil && s != *c.only || c.broken != "" && len(wrong) > 0 {
+				continue
+			}
+			n++
+			rng := rand.New(rand.NewSource(mix(w.seed, int64(at), int64(variant))))
+			if err := w.examine(d.AfterCrash(rng, percent), b, rng); err != nil {
+				wrong = append(wrong, violation{s, step, w, err})
+			}
+		}
+	})
+	if err != nil {
+		wrong = append(wrong, violation{state{w.number, 0, 0}, "no crash", w, err})
+	}
+	return n, wrong
+}

@@ -1,0 +1,23 @@
+// Command campaign crashes the journal and the history in memory, in as many
+// ways as it is given time for, and checks every promise after each crash.
+//
+//	go run ./journal/campaign -states 1000000 -seed 1
+//
+// The workloads are every sequence of up to three operations out of small and
+// big commits and appends to two paths, settling either, a checkpoint, and
+// closing and opening again; and then random longer ones. Each is crashed
+// before every operation of the disk, and each crash keeps different parts of
+// what was not yet synced. After a crash it checks
+//
+//   - before any recovery, that every file is one version, whole, with its
+//     attributes, and not older than what was settled;
+//   - after the recovery, that readers find the newest acknowledged version;
+//   - after a checkpoint, that the file is that version, and the history has
+//     every one that was acknowledged, and what was there before;
+//   - that recovering again changes no byte of the files.
+//
+// A fifth of the states crash once more in the middle of the recovery.
+//
+// A state has the number workload.operation.variant. With the same -seed it is
+// the same state in every run, and -replay tries it alone.
+package main
