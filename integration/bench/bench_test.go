@@ -104,3 +104,30 @@ func TestMedian(t *testing.T) {
 		}
 	}
 }
+
+func TestWriterProcessSavesWhenTold(t *testing.T) {
+	dir := t.TempDir()
+	arg, err := json.Marshal(job{Dir: dir, How: "in-place", Writer: 3, Size: 500, Saves: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := serveWriter(string(arg), strings.NewReader("go\n"), &out); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "ready\ndone\n" {
+		t.Errorf("said %q", out.String())
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "save-500-3.json"))
+	if err != nil || !json.Valid(got) {
+		t.Errorf("saved %q, %v", got, err)
+	}
+}
+
+func TestWriterProcessRefusesNonsense(t *testing.T) {
+	for name, arg := range map[string]string{"not JSON": "{", "no saver": `{"How": "by hand"}`} {
+		if err := serveWriter(arg, strings.NewReader("go\n"), &strings.Builder{}); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

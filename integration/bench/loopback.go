@@ -34,8 +34,10 @@ func serveLoopback(source, target string) error {
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
 		<-stop
-		for server.Unmount() != nil {
-			time.Sleep(50 * time.Millisecond)
+		// Detached, it ends with the last file that is open in it.
+		if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {
+			fmt.Fprintln(os.Stderr, "error: unmount loopback:", err)
+			os.Exit(1)
 		}
 	}()
 	server.Wait()

@@ -56,18 +56,30 @@ func writeChunks(f *os.File, content []byte, chunk int) error {
 // saveCarefully is the native atomic recipe: temporary file, fsync, rename,
 // fsync of the directory.
 func saveCarefully(path string, content []byte) error {
-	tmp := path + ".tmp"
-	if err := saveInPlaceSynced(len(content)+1)(tmp, content); err != nil {
-		return err
+	return saveCarefullyChunked(len(content)+1)(path, content)
+}
+
+// saveCarefullyChunked is saveCarefully with writes of at most chunk bytes.
+func saveCarefullyChunked(chunk int) saver {
+	return func(path string, content []byte) error {
+		tmp := path + ".tmp"
+		if err := saveInPlaceSynced(chunk)(tmp, content); err != nil {
+			return err
+		}
+		if err := os.Rename(tmp, path); err != nil {
+			return err
+		}
+		d, err := os.Open(filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		return errors.Join(d.Sync(), d.Close())
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+}
+
+// savers by the name that a writer process is given.
+var savers = map[string]func(chunk int) saver{
+	"in-place": saveChunked, "synced": saveInPlaceSynced, "careful": saveCarefullyChunked,
 }
 
 // document is a JSON object of exactly size bytes that differs for every n.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"intactfs/integration/bench/result"
@@ -45,64 +44,55 @@ func (l load) name() string {
 }
 
 // run lets all writers save and returns the time of one save: wall time over
-// the number of saves.
-func (l load) run(dir string, save saver, round int) (time.Duration, error) {
-	contents := make([][]byte, 4)
-	for i := range contents {
-		contents[i] = document(round*len(contents)+i, l.size)
+// the number of saves. One writer is this process; several are a process each,
+// as programs are, and the time is from when all are ready to when all are
+// done.
+func (l load) run(dir, how string, round int) (time.Duration, error) {
+	if l.writers == 1 {
+		return timed(l.saves, func() error { return l.saveAll(dir, how, 0, round) })
 	}
-	errs := make(chan error, l.writers)
-	return timed(l.writers*l.saves, func() error {
-		var all sync.WaitGroup
-		for w := range l.writers {
-			all.Go(func() {
-				file := w
-				if l.shared {
-					file = 0
-				}
-				path := filepath.Join(dir, fmt.Sprintf("save-%d-%d.json", l.size, file))
-				for i := range l.saves {
-					if err := save(path, contents[(i+w)%len(contents)]); err != nil {
-						errs <- err
-						return
-					}
-				}
-			})
-		}
-		all.Wait()
-		select {
-		case err := <-errs:
-			return err
-		default:
-			return nil
-		}
-	})
+	return l.runProcesses(dir, how, round)
 }
 
-// saveScenario measures one load with all contenders.
-func saveScenario(ctx context.Context, p *place, l load) (result.Result, error) {
+// saveAll is what one writer does.
+func (l load) saveAll(dir, how string, writer, round int) error {
 	chunk := l.chunk
 	if chunk == 0 {
 		chunk = l.size + 1
 	}
-	contender := func(name, dir string, save saver) variant {
-		return variant{name, func(round int) (time.Duration, error) { return l.run(dir, save, round) }}
-	}
-	careful := contender(careful, p.native, saveCarefully)
+	save := savers[how](chunk)
+	file := writer
 	if l.shared {
-		// The recipe's fixed temporary name is for one writer.
-		careful.once = func(round int) (time.Duration, error) {
-			own := l
-			own.shared = false
-			return own.run(p.native, saveCarefully, round)
+		file = 0
+	}
+	path := filepath.Join(dir, fmt.Sprintf("save-%d-%d.json", l.size, file))
+	contents := make([][]byte, min(4, l.saves))
+	for i := range contents {
+		contents[i] = document(round*4+i+writer, l.size)
+	}
+	for i := range l.saves {
+		if err := save(path, contents[i%len(contents)]); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// saveScenario measures one load with all contenders.
+func saveScenario(ctx context.Context, p *place, l load) (result.Result, error) {
+	contender := func(name, dir, how string) variant {
+		return variant{name, func(round int) (time.Duration, error) { return l.run(dir, how, round) }}
+	}
+	// The recipe's temporary name is for one writer: on one file its writers
+	// have a file each.
+	own := l
+	own.shared = false
 	rows, err := interleave(ctx, p.rounds, []variant{
-		contender(inPlace, p.native, saveChunked(chunk)),
-		contender(synced, p.native, saveInPlaceSynced(chunk)),
-		careful,
-		contender(mounted, p.data, saveChunked(chunk)),
-		contender(loopBack, p.mirror, saveChunked(chunk)),
+		contender(inPlace, p.native, "in-place"),
+		contender(synced, p.native, "synced"),
+		{careful, func(round int) (time.Duration, error) { return own.run(p.native, "careful", round) }},
+		contender(mounted, p.data, "in-place"),
+		contender(loopBack, p.mirror, "in-place"),
 	})
 	return result.Result{Name: l.name(), Rows: rows}, err
 }
