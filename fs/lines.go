@@ -219,6 +219,13 @@ func (w *writer) addsBlank() bool {
 	return err == nil && len(bytes.TrimSpace(all)) == 0
 }
 
+// torn tells whether the content ends within a line. The caller holds w.mu.
+func (w *writer) torn() bool {
+	last := make([]byte, 1)
+	n, err := readAt(w.stage, last, w.stage.Size()-1)
+	return err == nil && n == 1 && last[0] != '\n'
+}
+
 // readLines reads what an appending handle sees: the version that was newest
 // when it first read, and its own lines. It tells to begin anew if the stage
 // ended meanwhile.

@@ -82,6 +82,7 @@ func (s *fileSystem) setSize(n *node, d *document, in *fuse.SetAttrIn, size int6
 func (s *fileSystem) truncateDoc(d *document, in *fuse.InHeader, size int64) error {
 	w := s.newWriter(d, in, unix.O_WRONLY, false)
 	w.idles = false
+	w.shut.Store(true) // it never had a descriptor
 	defer func() {
 		w.mu.Lock()
 		w.detach()

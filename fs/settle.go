@@ -25,12 +25,12 @@ func (w *writer) event(e decide.Event, tid uint32) error {
 }
 
 func (w *writer) eventLocked(e decide.Event, tid uint32) (bool, error) {
-	f := w.facts()
+	f := w.facts(e)
 	for range 8 {
 		d := decide.Decide(e, f)
 		if d.Action != decide.Ask {
 			if e == decide.Flush && f.Changed && f.Fate == decide.FateUnasked {
-				w.fate = w.s.who.Fate(tid) // the last release will want it
+				w.record(w.s.who.Fate(tid)) // the last release will want it
 			}
 			return w.act(e, d, f)
 		}
@@ -42,7 +42,7 @@ func (w *writer) eventLocked(e decide.Event, tid uint32) (bool, error) {
 }
 
 // facts is what is known without asking anybody.
-func (w *writer) facts() decide.Facts {
+func (w *writer) facts(e decide.Event) decide.Facts {
 	f := decide.Facts{Changed: w.changed(), Armed: w.armed, Draft: w.draft, Truncating: w.cut}
 	if w.stage == nil {
 		return f
@@ -56,7 +56,27 @@ func (w *writer) facts() decide.Facts {
 	if rule := w.d.rule.Load(); rule != nil {
 		f.AllowEmpty, f.Lines, f.RefuseConflict = rule.AllowEmpty, rule.Lines, rule.RefuseConflict && !w.lines
 	}
+	switch e {
+	case decide.Idle:
+		// A line may come in pieces, and the first be a line by itself.
+		f.Lines = f.Lines && !(w.lines && w.torn())
+		f.Fate = w.onRecord()
+	case decide.Unlock:
+		f.Fate = w.onRecord()
+	}
 	return f
+}
+
+// record notes what became of who closed a descriptor. What is written after it
+// is somebody else's.
+func (w *writer) record(f caller.Fate) { w.fate, w.fateAt = f, w.changes.Load() }
+
+// onRecord is the fate of who wrote last, as far as a close told of it.
+func (w *writer) onRecord() decide.Fate {
+	if w.fateAt != w.changes.Load() {
+		return decide.FateUnasked
+	}
+	return fateOf(w.fate)
 }
 
 // answer finds out one fact.
@@ -76,46 +96,15 @@ func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide
 		w.holders(tid, f)
 	case decide.Fates:
 		if e != decide.Release {
-			w.fate = w.s.who.Fate(tid)
+			w.record(w.s.who.Fate(tid))
 		}
 		f.Fate = fateOf(w.fate)
 	case decide.Others:
-		f.Other = answerOf(w.s.who.AnyHolder(w.d.ino))
+		f.Other = answerOf(w.heldByOther())
 	default:
 		return fmt.Errorf("unknown question %d: %w", q, syscall.EIO)
 	}
 	return nil
-}
-
-// holders finds out whether the flusher or the opener still has a descriptor
-// that can write to the file, and whether they are the same process. A flusher
-// with other descriptors is alive: its fate needs no look of its own.
-func (w *writer) holders(tid uint32, f *decide.Facts) {
-	flusher, ok := w.s.who.TGID(tid)
-	f.ByOpener = ok && flusher == w.opener.PID
-	suspects := []uint32{flusher, w.opener.PID}
-	if f.ByOpener {
-		suspects = suspects[:1]
-	}
-	f.Held = decide.No
-	for i, pid := range suspects {
-		if pid == 0 {
-			f.Held = decide.Unknowable
-			continue
-		}
-		look := w.s.who.Look(pid, w.d.ino, true)
-		if i == 0 && look.Alive {
-			w.fate = caller.Fate{State: caller.Alive}
-			f.Fate = decide.Alive
-		}
-		switch {
-		case look.Count > 0:
-			f.Held = decide.Yes
-			return
-		case !look.Known:
-			f.Held = decide.Unknowable
-		}
-	}
 }
 
 func answerOf(yes, known bool) decide.Answer {

@@ -51,9 +51,14 @@ type writer struct {
 	draft bool // the stage continues an emptied version
 	armed bool // an fsync came while the content was not whole
 	fate  caller.Fate
+	// fateAt is the number of changes when fate was found out.
+	fateAt int64
 	// refused is the number of changes at the last refusal, failed that at
 	// the last commit that failed; -1: none.
 	refused, failed int64
+
+	flags atomic.Uint32 // of the open, and what fcntl made of them
+	shut  atomic.Bool   // a descriptor was closed by who opened it
 
 	changes atomic.Int64 // writes and truncations so far
 	// viewed is the stage for those who only want its size.
@@ -74,6 +79,7 @@ var _ openFile = (*writer)(nil)
 func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fresh bool) *writer {
 	rule := d.rule.Load()
 	w := &writer{s: s, d: d, opener: s.writerOf(in), fresh: fresh, refused: -1, failed: -1}
+	w.flags.Store(flags)
 	w.cut = flags&unix.O_TRUNC != 0
 	w.appends = rule != nil && rule.Lines && flags&unix.O_APPEND != 0
 	w.idles = !w.cut
@@ -237,6 +243,7 @@ func (w *writer) changed() bool {
 }
 
 func (w *writer) write(in *fuse.WriteIn, data []byte) (int, error) {
+	w.noteFlags(in.Flags)
 	change := w.useWhole
 	if in.Flags&unix.O_APPEND != 0 {
 		change = w.use
@@ -296,7 +303,11 @@ func (w *writer) seek(off int64, whence int) (int64, error) {
 	return seekIn(size, off, whence)
 }
 
-func (w *writer) flush(in *fuse.FlushIn) error { return w.event(decide.Flush, in.Pid) }
+func (w *writer) flush(in *fuse.FlushIn) error {
+	w.noteShut(in.Pid)
+	return w.event(decide.Flush, in.Pid)
+}
+
 func (w *writer) fsync(in *fuse.FsyncIn) error { return w.event(decide.Fsync, in.Pid) }
 
 // release settles what no close could: descriptors that were passed on, the

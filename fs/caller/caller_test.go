@@ -160,6 +160,7 @@ func TestHolds(t *testing.T) {
 			if n, known := tab.Count(p.pid, ino, true); n != want || !known {
 				t.Errorf("Count = %d, %v; want %d, true", n, known, want)
 			}
+			checkCopies(t, tab, p.pid, ino, want)
 			if want > 0 {
 				p.step()
 				p.expect("ready")

@@ -36,6 +36,10 @@ type Look struct {
 //
 // Calls that come together share one look; it never began before the call.
 func (t *Table) Look(tgid uint32, ino uint64, writeOnly bool) Look {
+	return t.look(tgid, func(f openFile) bool { return f.ino == ino && (!writeOnly || f.writes()) })
+}
+
+func (t *Table) look(tgid uint32, match func(openFile) bool) Look {
 	if tgid == 0 {
 		return Look{}
 	}
@@ -45,7 +49,7 @@ func (t *Table) Look(tgid uint32, ino uint64, writeOnly bool) Look {
 	})
 	found := Look{Known: l.known, Alive: l.fds > 0}
 	for _, f := range l.files {
-		if f.ino == ino && (!writeOnly || f.writes()) && t.ours(f) {
+		if match(f) && t.ours(f) {
 			found.Count++
 		}
 	}
