@@ -254,6 +254,7 @@ func (s *fileSystem) Init(server *fuse.Server) { s.server = server }
 
 // OnUnmount is told after the last request.
 func (s *fileSystem) OnUnmount() {
+	s.locks.Close()
 	// A mount that was torn down leaves handles that nobody releases.
 	s.handles.each(func(f openFile) { f.release() })
 	s.who.Close()

@@ -223,10 +223,8 @@ func (d *daemon) leave() {
 			d.log.Error("detach", "err", err)
 		}
 	}
-	select {
-	case <-d.gone:
-	case <-time.After(graceGone):
-		d.log.Warn("ending with files still open in the mount: what was not saved is lost")
+	if err := d.server.End(graceGone); err != nil {
+		d.log.Warn("ending with files still open in the mount: what was not saved is lost", "err", err)
 	}
 }
 
