@@ -15,6 +15,10 @@ import (
 // keepAtOnce is how many versions of one path go to the history in one call.
 const keepAtOnce = 64
 
+// cloneFrom is the size in bytes from which on what an append goes on from is
+// cloned rather than written.
+const cloneFrom = 4096
+
 // publishPath files all versions of a path in the history, and then makes
 // the newest one the backing file.
 func (j *Journal) publishPath(ctx context.Context, w *job) error {
@@ -259,7 +263,10 @@ func (j *Journal) writeTemporary(v *version, temp string) error {
 	if err != nil {
 		return err
 	}
-	err = copyContent(f, c, v)
+	done, err := cloneBase(f, c)
+	if err == nil {
+		err = copyContent(f, c, v, done)
+	}
 	if err == nil {
 		err = f.SetAttr("publish:attr", v.Attr)
 	}
@@ -272,17 +279,39 @@ func (j *Journal) writeTemporary(v *version, temp string) error {
 	return err
 }
 
-// copyContent writes c into f. A content that was in a file is compared with
-// its checksum on the way; one in a record has that of the record.
-func copyContent(f disk.File, c Content, v *version) error {
+// cloneBase lets the file system copy what an append goes on from, a gigabyte
+// perhaps, or share it with the old file. It returns how much there is now.
+func cloneBase(f disk.File, c Content) (int64, error) {
+	p, ok := c.(*pieces)
+	if !ok || len(p.parts) == 0 {
+		return 0, nil
+	}
+	base, ok := p.parts[0].(fileContent)
+	cloner, can := f.(disk.Cloner)
+	if !ok || !can || base.size < cloneFrom {
+		return 0, nil
+	}
+	err := cloner.CloneFrom("publish:clone", base.File, base.size)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return 0, nil
+	}
+	return base.size, err
+}
+
+// copyContent writes c into f, from offset off on. A content that was in a
+// file is compared with its checksum on the way; one in a record has that of
+// the record. What was cloned is not read again: the history read it, and
+// compared it, a moment before.
+func copyContent(f disk.File, c Content, v *version, off int64) error {
+	check := off == 0 && (v.stage != "" || v.appended)
 	sum := sha256.New()
-	buf := make([]byte, min(max(v.Size, 1), 1<<20))
-	for off := int64(0); off < v.Size; {
+	buf := make([]byte, min(max(v.Size-off, 1), 1<<20))
+	for off < v.Size {
 		n, err := c.ReadAt(buf[:min(int64(len(buf)), v.Size-off)], off)
 		if n == 0 && err != nil {
 			return fmt.Errorf("read version %d: %w", v.Tx, err)
 		}
-		if v.stage != "" || v.appended {
+		if check {
 			sum.Write(buf[:n])
 		}
 		if _, err := f.WriteAt("publish:write", buf[:n], off); err != nil {
@@ -290,7 +319,7 @@ func copyContent(f disk.File, c Content, v *version) error {
 		}
 		off += int64(n)
 	}
-	if (v.stage != "" || v.appended) && [32]byte(sum.Sum(nil)) != v.SHA256 {
+	if check && [32]byte(sum.Sum(nil)) != v.SHA256 {
 		return &Damage{Segment: cmp.Or(v.stage, v.Path), Reason: "content changed since it was committed"}
 	}
 	return nil

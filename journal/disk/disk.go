@@ -73,6 +73,16 @@ type File interface {
 	Close() error
 }
 
+// Cloner is a File that can take the bytes of another without moving them
+// through this process; the file system may let the two share their blocks.
+type Cloner interface {
+	// CloneFrom makes the first size bytes of src the content of the file,
+	// which is empty. errors.ErrUnsupported tells that nothing was done
+	// and never will be, between these two; any other error may leave a
+	// part.
+	CloneFrom(step Step, src File, size int64) error
+}
+
 // Disk is a directory tree.
 type Disk interface {
 	// Create makes a new file for reading and writing; EEXIST if the name

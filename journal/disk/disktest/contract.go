@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,7 @@ func Contract(t *testing.T, fresh func(t *testing.T) disk.Disk) {
 		{"directories", contractDirs},
 		{"attributes", contractAttr},
 		{"an open file outlives its name", contractUnlinked},
+		{"clone", contractClone},
 		{"odd names", contractOddNames},
 		{"errors are errnos", contractErrors},
 	}
@@ -285,6 +287,44 @@ func contractUnlinked(t *testing.T, d disk.Disk) {
 	p := make([]byte, 10)
 	if _, err := f.ReadAt(p, 0); err != nil || string(p) != "still here" {
 		t.Errorf("got %q, %v", p, err)
+	}
+}
+
+// contractClone needs no Cloner, but one that there is must do it right.
+func contractClone(t *testing.T, d disk.Disk) {
+	text := strings.Repeat("0123456789abcdef", 1000)
+	write(t, d, "src", text)
+	src, err := d.Open("src")
+	ok(t, err)
+	defer src.Close()
+	for _, size := range []int64{int64(len(text)), 5000, 0, int64(len(text)) + 1} {
+		name := "clone" + strconv.FormatInt(size, 10)
+		f, err := d.Create("test:create", name, 0o600)
+		ok(t, err)
+		defer f.Close()
+		c, is := f.(disk.Cloner)
+		if !is {
+			return
+		}
+		err = c.CloneFrom("test:clone", src, size)
+		switch {
+		case errors.Is(err, errors.ErrUnsupported):
+			return
+		case size > int64(len(text)):
+			if err == nil {
+				t.Error("more was cloned than there is")
+			}
+			continue
+		}
+		ok(t, err)
+		_, err = f.WriteAt("test:write", []byte("tail"), size)
+		ok(t, err)
+		if got := content(t, d, name); got != text[:size]+"tail" {
+			t.Errorf("clone of %d bytes has %d, and a tail", size, len(got)-4)
+		}
+	}
+	if got := content(t, d, "src"); got != text {
+		t.Error("the source changed")
 	}
 }
 

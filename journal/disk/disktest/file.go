@@ -2,6 +2,7 @@ package disktest
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"syscall"
 	"time"
@@ -18,7 +19,10 @@ type file struct {
 	closed bool
 }
 
-var _ disk.File = (*file)(nil)
+var (
+	_ disk.File   = (*file)(nil)
+	_ disk.Cloner = (*file)(nil)
+)
 
 // changing begins a changing operation; the caller holds the lock.
 func (f *file) changing(step disk.Step) error {
@@ -71,6 +75,20 @@ func (f *file) WriteAt(step disk.Step, p []byte, off int64) (int, error) {
 		return n, pathError(step, "write", f.name, err)
 	}
 	return n, nil
+}
+
+// CloneFrom implements disk.Cloner.
+func (f *file) CloneFrom(step disk.Step, src disk.File, size int64) error {
+	from, ok := src.(*file)
+	if !ok {
+		return pathError(step, "clone", f.name, errors.ErrUnsupported)
+	}
+	p := make([]byte, size)
+	if n, err := from.ReadAt(p, 0); n < len(p) {
+		return pathError(step, "clone", f.name, err)
+	}
+	_, err := f.WriteAt(step, p, 0)
+	return err
 }
 
 // room is the size the file could have, at most want.
