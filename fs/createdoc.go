@@ -94,6 +94,7 @@ func (s *fileSystem) makeDraft(in *fuse.MknodIn, name string, out *fuse.EntryOut
 	d.draft = true
 	d.mu.Unlock()
 	d.show()
+	d.keepEmpty(s.writerOf(&in.InHeader))
 	return true, s.entry(n, &in.InHeader, out)
 }
 

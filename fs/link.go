@@ -114,11 +114,7 @@ func (s *fileSystem) linkVersion(n *node, to place, in *fuse.InHeader) (*node, e
 		s.protect(n, d)
 		return n, nil
 	}
-	linked := s.tree.enterDoc(to.dir, to.name, func() *document { return d })
-	if got.empty {
-		linked.doc.Load().show()
-	}
-	return linked, nil
+	return s.tree.enterDoc(to.dir, to.name, func() *document { return d }), nil
 }
 
 // linkCopy makes a copy of a committed version under a name that no rule

@@ -139,18 +139,13 @@ func (s *fileSystem) replaced(target *document, to place) (base uint64, full boo
 	return 0, err == nil && st.Size > 0, last
 }
 
-// admit commits an incoming content as the newest version of its new name; an
-// empty one becomes a draft.
+// admit commits an incoming content as the newest version of its new name.
 func (s *fileSystem) admit(d *document, got *incoming, c Commit) error {
 	c.Attr = got.attr
 	if c.Attr.Xattrs == nil {
 		c.Attr.Xattrs = map[string][]byte{}
 	}
 	c.Attr.Xattrs[inoXattr] = formatIno(d.ino)
-	if got.empty && !d.rule.Load().AllowEmpty {
-		d.born, d.ctime, d.draft = c.Attr, s.now(), true
-		return nil
-	}
 	return d.publish(got.content, c)
 }
 
@@ -215,12 +210,6 @@ func (s *fileSystem) protect(n *node, d *document) {
 	d.node = n
 	n.doc.Store(d)
 	s.tree.mu.Unlock()
-	d.mu.Lock()
-	draft := d.draft
-	d.mu.Unlock()
-	if draft {
-		d.show()
-	}
 }
 
 // replaceByDoc gives a protected file the name of another: its content becomes

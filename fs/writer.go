@@ -322,7 +322,11 @@ func (w *writer) release() {
 	w.mu.Unlock()
 	w.d.mu.Lock()
 	delete(w.d.writers, w)
+	left := w.d.draft && !w.d.exists
 	w.d.mu.Unlock()
+	if left {
+		w.d.keepEmpty(w.opener)
+	}
 }
 
 // view puts what the holder of the stage sees over the committed attributes.
