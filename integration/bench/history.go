@@ -108,6 +108,10 @@ func (s series) keep(ctx context.Context, k keeper, r *result.Result) error {
 	if err != nil {
 		return err
 	}
+	if k.name() == mounted && first > 1<<20 { // of the large document
+		whole := float64(first) + 999*float64(total-first)/float64(len(sums)-1)
+		r.Bars = append(r.Bars, result.Bar{Variant: mounted, Base: "MB of 1,000 saves at this rate", Ratio: whole / 1e6, Limit: 60})
+	}
 	each := float64(total-first) / float64(len(sums)-1)
 	r.Notes = append(r.Notes, fmt.Sprintf("%-26s %9.2f KB on disk a save, %8.2f MB after %d saves",
 		k.name(), each/1e3, float64(total)/1e6, len(sums)))
