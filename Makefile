@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 export PATH := $(PATH):/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test race integration programs fuzz bench crashlab lint check clean
+.PHONY: help setup build demo test race integration programs differential fuzz bench chart crashlab lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,11 +29,17 @@ programs: build ## installs many programs, drives each through a mount, writes d
 	@scripts/setup.sh test programs
 	INTACT_PROGRAMS=all INTACT_REQUIRE_FUSE=1 go test -count=1 -timeout 30m -v ./integration/programs/ -table $(CURDIR)/docs/programs.md
 
+differential: build ## random operations against the mount, native files and a model, the long form
+	INTACT_DIFFERENTIAL=2000 INTACT_REQUIRE_FUSE=1 go test -count=1 -timeout 120m -v ./integration/differential/
+
 fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 	scripts/fuzz.sh
 
 bench: setup build ## ratios against the native file system, interleaved in one run
 	go run ./integration/bench -intact $(CURDIR)/bin/intact
+
+chart: ## docs/benchmarks.svg from the results in docs/benchmarks
+	go run ./integration/bench/chart -o docs/benchmarks.svg docs/benchmarks/*.json
 
 crashlab: build ## crashes at every flush of a recorded block device, on ext4, xfs and btrfs
 	@scripts/setup.sh test lab
