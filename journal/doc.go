@@ -14,14 +14,38 @@
 //
 //	stage: write, fsync, fsync staging          Commit
 //	record: append, fdatasync                   Commit; visible from here on
-//	history: Adopt, Preserve                    checkpointer
+//	history: Adopt                              checkpointer
+//	history: Preserve, and at the same time
 //	temporary: write, attributes, fsync         checkpointer
-//	rename over the target, fsync directory     checkpointer
+//	open the old target, rename over it,
+//	fsync directory, close the old target       checkpointer
 //	mark: append, fdatasync                     checkpointer
 //	forget: index, stage, segment               checkpointer
 //
 // A crash anywhere leaves the target whole, and the record until the mark.
-// Doing any part of it again gives the same bytes.
+// Doing any part of it again gives the same bytes. The old target is held open
+// because its blocks could otherwise belong to another file, with that file's
+// bytes in them, while a power failure can still undo the rename. The same
+// holds for segments that are removed.
+//
+// A round of the checkpointer claims up to 64 paths. Rounds with different
+// paths run side by side, so that Settle, which somebody waits for before an
+// unlink or a rename, takes its path from a round that did not begin it, or
+// makes the round end with what it did begin. No lock that a commit needs is
+// held while a round reads, writes or syncs.
+//
+// An append (Append) costs what it adds, whatever the size of the file: one
+// record, and in memory its bytes behind those of the appends before. To
+// publish it the file is written anew, because an append in place would leave
+// a torn end after a crash; the file system is asked to share or copy the old
+// part (disk.Cloner). Few appends to a file of 1 MiB and more therefore wait
+// for company: until they are a sixteenth of the file or half a segment,
+// until the oldest is 30 seconds old, or until Settle, Checkpoint or Close.
+// All that wait are at most a segment together, and are written again behind
+// what was committed since when they are the last to need their segment, so
+// that the number of segments stays bounded. Appends followed by a commit of
+// a whole content get a mark of their own before the rename: what they go on
+// from is gone after it.
 //
 // Segments are the files .intact/journal/NNNNNNNN.seg: a header of 4 KiB, then
 // records. All numbers are little-endian. A record is

@@ -46,6 +46,8 @@ type config struct {
 	only   *state
 	real   bool      // faults reach the real history too
 	broken disk.Step // see workload
+
+	lenient bool // see history: the tests here are not those of the history
 }
 
 // result is what came out.
@@ -104,7 +106,7 @@ func campaign(c config) result {
 
 // crashEverywhere runs a workload, and examines what crashes leave of it.
 func (c config) crashEverywhere(w workload) (n int64, wrong []violation) {
-	w.broken = c.broken
+	w.broken, w.lenient = c.broken, c.lenient
 	err := w.run(func(d *disktest.Disk, b *book, at int, step disk.Step) {
 		for variant, percent := range variants {
 			s := state{w.number, at, variant}

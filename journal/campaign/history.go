@@ -31,13 +31,14 @@ type keeper interface {
 
 // history is the real one.
 type history struct {
-	d disk.Disk
-	s *backup.Store
+	d       disk.Disk
+	s       *backup.Store
+	lenient bool // damage that costs no version is none
 }
 
-func openHistory(d disk.Disk) (*history, error) {
+func openHistory(d disk.Disk, lenient bool) (*history, error) {
 	s, err := backup.Open(d, backup.Options{CacheBytes: 1 << 16})
-	return &history{d, s}, err
+	return &history{d, s, lenient}, err
 }
 
 func (h *history) list(path string) (map[uint64][32]byte, error) {
@@ -51,8 +52,10 @@ func (h *history) list(path string) (map[uint64][32]byte, error) {
 
 func (h *history) verify() error {
 	report, err := h.s.Verify(context.Background(), nil)
-	if err == nil && len(report.Damage) > 0 {
-		err = fmt.Errorf("history is damaged: %+v", report.Damage[0])
+	for _, d := range report.Damage {
+		if err == nil && (len(d.Lost) > 0 || !h.lenient) {
+			err = fmt.Errorf("history is damaged: %+v", d)
+		}
 	}
 	return err
 }

@@ -24,6 +24,7 @@ func command(args []string, out, errOut io.Writer) int {
 	flags.IntVar(&c.every, "every", 1, "take every `n`-th workload only")
 	faults := flags.Bool("faults", false, "let every operation fail instead, with every error, once and from then on")
 	flags.BoolVar(&c.real, "real-history", false, "with -faults: the history is on the same disk, and fails too")
+	flags.BoolVar(&c.lenient, "lenient", false, "damage to the history that costs no version is no violation")
 	replay := flags.String("replay", "", "try one `state` alone: workload.operation.variant")
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return 3

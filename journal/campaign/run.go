@@ -30,7 +30,7 @@ func (w workload) open(d *disktest.Disk, rng *rand.Rand) (*session, error) {
 	var err error
 	if w.perfect != nil {
 		h = w.perfect.on(d)
-	} else if h, err = openHistory(d); err != nil {
+	} else if h, err = openHistory(d, w.lenient); err != nil {
 		return nil, err
 	}
 	j, _, err := journal.Open(d, w.options(h, rng))

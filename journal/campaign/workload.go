@@ -80,6 +80,7 @@ type workload struct {
 	broken disk.Step
 	// perfect takes the place of the real history if it is not nil.
 	perfect *perfect
+	lenient bool // see history
 }
 
 func (w workload) String() string {
