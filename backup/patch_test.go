@@ -164,3 +164,22 @@ func TestPatchCostsWhatChanged(t *testing.T) {
 		base = doc
 	}
 }
+
+func FuzzPatch(f *testing.F) {
+	f.Add([]byte("the base"), []byte("the content"))
+	doc := newBigSeries(2000).next(0)
+	f.Add(doc, append(bytes.Clone(doc[500:]), doc[:700]...))
+	f.Fuzz(func(t *testing.T, base, content []byte) {
+		// Long enough for the shared part to outweigh what is new.
+		shared := bytes.Repeat(doc, 1+(len(base)+9*len(content))/len(doc))
+		base = append(append(bytes.Clone(base), shared...), base...)
+		content = append(append(bytes.Clone(content), shared...), content...)
+		frame := patch(base, content)
+		if frame == nil {
+			return
+		}
+		if got, err := undo(base, frame); err != nil || !bytes.Equal(got, content) {
+			t.Fatalf("got %d bytes, want %d others, %v", len(got), len(content), err)
+		}
+	})
+}
