@@ -7,7 +7,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
 )
 
 // isolatedEnv marks the process that Isolate started.
@@ -20,7 +24,7 @@ const isolatedEnv = "INTACT_CRASHLAB_ISOLATED"
 // make a namespace.
 func Isolate() error {
 	if os.Getenv(isolatedEnv) != "" {
-		return nil
+		return detachDead()
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -54,5 +58,31 @@ func Isolate() error {
 		code = 1
 	}
 	os.Exit(code)
+	return nil
+}
+
+// detachDead removes, from this namespace alone, the mounts whose server has
+// died: mkfs.btrfs looks at every mount there is and gives up at one of them.
+func detachDead() error {
+	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
+		return !strings.HasPrefix(i.FSType, "fuse"), false
+	})
+	if err != nil {
+		return fmt.Errorf("isolate: %w", err)
+	}
+	for _, i := range infos {
+		dead := make(chan bool, 1)
+		go func() {
+			_, err := os.Stat(i.Mountpoint)
+			dead <- errors.Is(err, syscall.ENOTCONN)
+		}()
+		select {
+		case yes := <-dead:
+			if yes {
+				_ = syscall.Unmount(i.Mountpoint, syscall.MNT_DETACH) // it may be gone
+			}
+		case <-time.After(5 * time.Second): // its server hangs: leave it
+		}
+	}
 	return nil
 }
