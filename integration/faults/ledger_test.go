@@ -10,7 +10,6 @@ import (
 	iofs "io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"intactfs/store"
@@ -177,6 +176,11 @@ func (l *ledger) checkHistory(dir string) error {
 	if err != nil || l.pruned {
 		return err
 	}
+	for name := range l.acked { // what was never replaced since need not be
+		if content, err := os.ReadFile(filepath.Join(dir, name)); err == nil {
+			found[sha256.Sum256(content)] = true
+		}
+	}
 	for name, all := range l.past {
 		for _, n := range all {
 			if !found[l.sums[n]] {
@@ -189,6 +193,9 @@ func (l *ledger) checkHistory(dir string) error {
 
 func readVersions(s *store.Store, name string, found map[[32]byte]bool) error {
 	entries, err := s.Log(context.Background(), name)
+	if errors.Is(err, store.ErrNoHistory) {
+		return nil // the directory of one that was on its way elsewhere
+	}
 	if err != nil {
 		return err
 	}
@@ -228,5 +235,11 @@ func initialized(dir string) bool {
 	return err == nil
 }
 
-// private tells whether a path lies in intact's own directory.
-func private(path string) bool { return strings.HasPrefix(path, ".intact") }
+// current compares what was read of a name with what is known of it.
+func (l *ledger) current(name string, content []byte) error {
+	got, ok := l.tried[sha256.Sum256(content)]
+	if !ok || got < l.acked[name] {
+		return fmt.Errorf("%s has content %d, %d was saved", name, got, l.acked[name])
+	}
+	return nil
+}

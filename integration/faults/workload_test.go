@@ -164,10 +164,11 @@ func unlink(name string) op {
 // command runs intact, whatever it says: the daemon may die under it.
 func command(args ...string) op {
 	return func(r *rig) error {
+		own := make([]string, len(args))
 		for i, a := range args {
-			args[i] = strings.ReplaceAll(a, "MNT", r.Point)
+			own[i] = strings.ReplaceAll(a, "MNT", r.Point)
 		}
-		if res := r.intact(args...); res.Code != 0 {
+		if res := r.intact(own...); res.Code != 0 {
 			return fmt.Errorf("intact %s: exit %d: %s", args[0], res.Code, res.Stderr)
 		}
 		return nil
@@ -198,6 +199,7 @@ func unfinished(name string) op {
 // scenario is a piece of work, from the mount to the unmount.
 type scenario struct {
 	name    string
+	failing bool   // some of it fails, for the faults
 	faults  []rule // beside the kill: what leads to the steps in question
 	prepare func(r *rig)
 	ops     []op
@@ -244,36 +246,70 @@ func plainFile(r *rig, name string) {
 
 // scenarios reach every step of the journal, the history and the quarantine.
 func scenarios() []scenario {
+	withOld := func(r *rig) { plainFile(r, "a.json") }
 	return []scenario{
-		{name: "saves", prepare: func(r *rig) { plainFile(r, "old.json") }, ops: []op{
-			save("old.json", small), mkdir("sub/deep"), save("sub/deep/a.json", small), saveSynced("b.json", large),
-			replace("old.json", small), replace("c.json", large), save("c.json", large), appendLines("log.jsonl", 3),
-			checkpoint, save("old.json", small), appendLines("log.jsonl", 2), save("b.json", huge),
+		{name: "saves", prepare: withOld, ops: []op{
+			save("a.json", small), mkdir("sub/deep"), save("sub/deep/a.json", small), saveSynced("b.json", large),
+			replace("a.json", small), replace("c.json", large), save("c.json", large), appendLines("log.jsonl", 3),
+			checkpoint, save("a.json", small), appendLines("log.jsonl", 2),
 		}},
-		{name: "refusals", prepare: func(r *rig) {
-			r.configure("[quarantine]\nmax_files = 2\n")
-			plainFile(r, "a.json")
-		}, ops: []op{
+		{name: "refusals", prepare: prepareRefusals, ops: []op{
 			save("a.json", small), saveInvalid("a.json", "one", small), saveInvalid("a.json", "one", small),
 			saveInvalid("a.json", "two", large), saveInvalid("a.json", "three", small), save("a.json", small),
 		}},
 		{name: "retention", prepare: prepareRetention, ops: []op{
-			command("prune", "MNT/a.json"), command("prune", "MNT/b.json"), save("a.json", small), checkpoint,
-			command("prune", "MNT/a.json"), command("pin", "MNT/b.json@~1"),
+			command("prune", "MNT/a.json"), save("a.json", small), checkpoint, command("pin", "MNT/b.json@~1"),
+			unlink("b.json"), command("prune", "MNT"),
 		}},
-		{name: "renames", prepare: func(r *rig) { plainFile(r, "a.json") }, ops: []op{
-			mkdir("one"), mkdir("two"), save("a.json", small), save("b.json", small), save("one/c.json", small), checkpoint,
+		{name: "renames", prepare: withOld, ops: []op{
+			mkdir("one"), mkdir("two"), mkdir("three"), save("three/c.json", small), save("a.json", small),
+			save("b.json", small), save("one/c.json", small), checkpoint, unlink("three/c.json"), unlink("three"),
 			move("a.json", "b.json"), save("b.json", small), moveDir("one", "three"), move("b.json", "two/d.json"),
-			save("a.json", small), unlink("a.json"), checkpoint,
+			save("a.json", small), unlink("a.json"), unlink("two/d.json"), unlink("two"),
+			command("restore", "MNT/two/d.json"), checkpoint,
 		}},
 		{name: "recovery", prepare: prepareRecovery, ops: []op{save("a.json", small)}},
+		{name: "removed-beneath", ops: []op{
+			mkdir("sub"), save("sub/a.json", small), removeBeneath("sub"), checkpoint,
+		}},
+		{name: "failed-writes", prepare: withOld, failing: true, faults: []rule{
+			{Step: "segment:fill", Nth: 20, Act: fail, Errno: syscall.ENOSPC},
+			{Step: "commit:append", Nth: 2, Act: fail, Errno: syscall.ENOSPC},
+			{Step: "publish:sync", Nth: 1, Act: fail, Errno: syscall.EIO},
+			{Step: "history:sync", Nth: 3, Act: fail, Errno: syscall.EIO},
+			{Step: "refuse:sync", Nth: 1, Act: fail, Errno: syscall.EIO},
+		}, ops: []op{
+			save("a.json", small), save("a.json", small), save("b.json", small), checkpoint, checkpoint,
+			saveInvalid("a.json", "one", small), save("a.json", small),
+		}},
+		{name: "failed-rewrite", prepare: prepareRetention, failing: true,
+			faults: []rule{{Step: "expire:sync", Nth: 1, Act: fail, Errno: syscall.EIO}},
+			ops:    []op{command("prune", "MNT/a.json"), command("prune", "MNT/a.json")}},
+		{name: "failed-stream", failing: true,
+			faults: []rule{{Step: "history:append", Nth: 1, Act: fail, Errno: syscall.ENOSPC}},
+			ops:    []op{save("a.json", huge), checkpoint, checkpoint}},
 	}
+}
+
+// prepareRefusals leaves a refused content whose note a kill prevented.
+func prepareRefusals(r *rig) {
+	r.configure("[quarantine]\nmax_files = 2\n")
+	plainFile(r, "a.json")
+	r.plan.set(r.t, rule{Step: "refuse:note", Nth: 1, Act: killBefore})
+	r.mustStart()
+	_ = saveInvalid("a.json", "zero", small)(r) // it can't be told
+	r.proc.Wait(r.t, 0)
+}
+
+// removeBeneath removes a directory under the feet of the daemon.
+func removeBeneath(name string) op {
+	return func(r *rig) error { return os.RemoveAll(r.backing(name)) }
 }
 
 // prepareRetention makes histories that retention shortens.
 func prepareRetention(r *rig) {
 	r.pruned = true
-	r.configure("[retention]\nlast = 2\nhourly = \"0s\"\ndaily = \"0s\"\nweekly = \"0s\"\nmonthly = \"0s\"\nyearly = \"0s\"\n")
+	r.configure("[retention]\nlast = 2\nhourly = \"0s\"\ndaily = \"0s\"\nweekly = \"0s\"\nmonthly = \"0s\"\nyearly = \"0s\"\nforget = \"1ms\"\n")
 	r.mustStart()
 	for range 3 {
 		for range 3 {
@@ -287,7 +323,13 @@ func prepareRetention(r *rig) {
 			r.t.Fatal(err)
 		}
 	}
-	r.mustStop()
+	if err := command("pin", "MNT/a.json@~8")(r); err != nil { // its base is a frame of its own
+		r.t.Fatal(err)
+	}
+	r.plan.set(r.t, rule{Step: "expire:rename", Nth: 1, Act: killBefore})
+	_ = command("prune", "MNT/a.json")(r) // leaves its new file behind
+	r.proc.Wait(r.t, 0)
+	r.clear()
 }
 
 // prepareRecovery leaves what a kill leaves: commits that only the journal
@@ -302,6 +344,10 @@ func prepareRecovery(r *rig) {
 		}
 	}
 	r.kill()
+	// A segment whose making was interrupted.
+	if err := os.WriteFile(r.backing(".intact/journal/00000009.seg"), nil, 0o600); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // mustIntact runs intact, which has to exit with 0.
