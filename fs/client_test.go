@@ -148,6 +148,19 @@ func clientDo(files map[string]int, w []string) (string, error) {
 		return "ok", unix.Flock(fd, int(num(2)))
 	case "spawn": // a child that closes all it inherited by its exec
 		return "ok", exec.Command("/bin/true").Run()
+	case "watch":
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		files[w[1]] = fd
+		if err == nil {
+			_, err = unix.InotifyAddWatch(fd, w[2], unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO)
+		}
+		return "ok", err
+	case "event": // waits for one, and reads the file right away
+		if _, err := unix.Read(fd, make([]byte, 4096)); err != nil {
+			return "", err
+		}
+		b, err := os.ReadFile(w[2])
+		return string(b), err
 	case "sendfile":
 		return clientSendfile(fd)
 	case "mmap":

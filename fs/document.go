@@ -42,6 +42,8 @@ type document struct {
 	commit sync.Mutex
 	// filled is set when the kernel may have pages of a committed version.
 	filled atomic.Bool
+	// linked is set while the backing file has other names.
+	linked atomic.Bool
 	// kept is the last version of a name that is gone, for who was on the
 	// way to it meanwhile.
 	kept atomic.Pointer[pinned]

@@ -105,7 +105,11 @@ func (s *fileSystem) find(dir *node, name string, in *fuse.InHeader) (*node, err
 	if known := s.tree.child(dir, name); known == nil || known.doc.Load() == nil {
 		ino = s.savedIno(dir, name, st.Ino)
 	}
-	return s.tree.enterDoc(dir, name, func() *document { return s.backedDocument(rule, ino) }), nil
+	return s.tree.enterDoc(dir, name, func() *document {
+		d := s.backedDocument(rule, ino)
+		d.linked.Store(st.Nlink > 1)
+		return d
+	}), nil
 }
 
 func (s *fileSystem) findPlain(dir *node, name string) (*node, error) {

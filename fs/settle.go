@@ -294,6 +294,10 @@ func (d *document) publish(content *stage.Stage, c Commit) error {
 // committedNow notes a commit.
 func (d *document) committedNow(v Version, resume *stage.Resume) {
 	d.s.counts.commits.Add(1)
+	if d.linked.Swap(false) {
+		d.s.log.Warn("a file with several hard links gets a version of its own: its other names keep the old one",
+			"path", d.name())
+	}
 	d.mu.Lock()
 	unpin := d.shown && !d.exists
 	d.head, d.resume, d.exists, d.draft, d.shown = v, resume, true, false, false
