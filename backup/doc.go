@@ -27,6 +27,14 @@
 // 0700: the mode and owner of each version are metadata, and who shows
 // versions to others has to apply them.
 //
+// Deltas of large contents are made by patch, which finds what two versions
+// share and writes the zstd frame itself; every such frame is decoded by the
+// library, and compared, before it is kept.
+//
+// Frames never change once they count, so that nobody holds a lock while he
+// decodes: reading and verifying don't keep saves waiting, and an open Content
+// outlives its version.
+//
 // There is no index beside the packs: what a Store remembers is a bounded
 // cache of what it read, and costs nothing for paths nobody asks for.
 //
