@@ -43,7 +43,7 @@ chart: ## docs/benchmarks.svg from the results in docs/benchmarks
 
 crashlab: build ## crashes at every flush of a recorded block device, on ext4, xfs and btrfs
 	@scripts/setup.sh test lab
-	go run ./integration/crashlab/cmd/crashlab -intact $(CURDIR)/bin/intact
+	go run ./integration/crashlab/cmd/crashlab -intact $(CURDIR)/bin/intact -states 10000 -seed 1
 
 lint: ## gofmt, go vet, golangci-lint with the rules that guard the imports
 	@scripts/lint.sh
