@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"fmt"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -20,8 +19,8 @@ func (s *fileSystem) exchange(a, b place, in *fuse.InHeader) error {
 		if d := p.doc(); d != nil && !d.settled() {
 			return errInvalid // nothing was committed to it
 		}
-		if err := s.store.Settle(s.ctx, p.path); err != nil {
-			return fmt.Errorf("settle %s: %w", p.path, err)
+		if err := s.keepLast(p.path); err != nil {
+			return err
 		}
 	}
 	if err := s.judgeSwap(a, b, in); err != nil {
@@ -112,7 +111,7 @@ func (s *fileSystem) swapHistory(a, b place, in *fuse.InHeader) {
 		if p.rule == nil {
 			continue
 		}
-		_ = s.removed(p.path, in)
+		s.removed(p.dir, p.path, in)
 		if err := s.store.Adopt(s.ctx, p.path); err != nil {
 			s.log.Error("history doesn't have a file that was swapped in", "path", p.path, "error", err)
 		}

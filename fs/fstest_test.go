@@ -32,7 +32,7 @@ type memStore struct {
 	refusals []Refusal
 	removed  []string
 	moved    []string
-	adopted  []string
+	adopted  []string // "path content", of those that were there
 	collided []string
 	// fail is what Commit answers, if not nil.
 	fail error
@@ -40,6 +40,8 @@ type memStore struct {
 	appended []string
 	// maxAppend is the longest append; 0: any.
 	maxAppend int
+	// stage makes NewStage's files what a test wants, if not nil.
+	stage func(memStage) Stage
 	// moveOnce runs in the next Append, with the lock held.
 	moveOnce func()
 	// beforeCommit runs in Commit with no lock held.
@@ -99,6 +101,9 @@ func (m *memStore) NewStage() (Stage, error) {
 	f, err := os.CreateTemp("", "intact-fs-stage-")
 	if err != nil {
 		return nil, err
+	}
+	if m.stage != nil {
+		return m.stage(memStage{f}), os.Remove(f.Name())
 	}
 	return memStage{f}, os.Remove(f.Name())
 }
@@ -233,8 +238,12 @@ func (m *memStore) publish(p string, v memVersion) error {
 func (m *memStore) Adopt(_ context.Context, path string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.adopted = append(m.adopted, path)
-	return nil
+	content, err := os.ReadFile(filepath.Join(m.root, path))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	m.adopted = append(m.adopted, path+" "+string(content))
+	return err
 }
 
 func (m *memStore) Moved(from, to string) error {

@@ -94,9 +94,9 @@ func (s *fileSystem) occupied(dir *node) bool {
 	return false
 }
 
-// unlinkDoc removes a protected name: what is pending is published and filed
-// in history first. Open readers keep their version; open writers have
-// nothing left to replace.
+// unlinkDoc removes a protected name: what is pending is published, and the last
+// version filed in history, first. Open readers keep their version; open
+// writers have nothing left to replace.
 func (s *fileSystem) unlinkDoc(d *document, dir *node, name string, in *fuse.InHeader) error {
 	d.commit.Lock()
 	defer d.commit.Unlock()
@@ -106,20 +106,57 @@ func (s *fileSystem) unlinkDoc(d *document, dir *node, name string, in *fuse.InH
 	if !ok {
 		return syscall.ENOENT
 	}
+	if err := s.keepLast(path); err != nil {
+		return err
+	}
+	existed, err := s.dropName(d, dir, name)
+	if err != nil || !existed {
+		return err
+	}
+	s.removed(dir, path, in)
+	return nil
+}
+
+// keepLast publishes what is pending for a protected name that is about to go,
+// and files what is beneath in history: it may have come there without a commit,
+// before the directory was ever mounted.
+func (s *fileSystem) keepLast(path string) error {
 	if err := s.store.Settle(s.ctx, path); err != nil {
 		return fmt.Errorf("settle %s: %w", path, err)
 	}
-	existed, err := s.dropName(d, dir, name)
-	if err != nil {
-		return err
+	if err := s.store.Adopt(s.ctx, path); err != nil {
+		return fmt.Errorf("keep the last version of %s: %w", path, err)
 	}
-	if !existed {
-		return nil
+	return nil
+}
+
+// removed tells history that a protected name in dir is gone. The directory is
+// made durable first: after a crash the name must not be back while history has
+// ended. The operation is done: that history could not be told is not the
+// caller's failure.
+func (s *fileSystem) removed(dir *node, path string, in *fuse.InHeader) {
+	if err := s.syncDir(dir); err != nil {
+		s.log.Error("a removal may not be durable", "path", path, "error", err)
 	}
 	if err := s.store.Removed(path, s.writerOf(in)); err != nil {
 		s.log.Error("history doesn't know that a file was removed", "path", path, "error", err)
 	}
-	return nil
+}
+
+// syncDir makes the names in a directory durable.
+func (s *fileSystem) syncDir(dir *node) error {
+	s.names.RLock()
+	parent, err := s.dirFD(dir)
+	fd := -1
+	if err == nil {
+		fd, err = openat(parent, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0) // parent is O_PATH
+	}
+	s.names.RUnlock()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return retry(func() error { return unix.Fsync(fd) })
 }
 
 // dropName takes a settled protected name away, beneath and from the tree. It

@@ -97,8 +97,8 @@ func (s *fileSystem) renamePlain(from, to place, in *fuse.InHeader, flags uint32
 	defer target.commit.Unlock()
 	s.commits.RLock()
 	defer s.commits.RUnlock()
-	if err := s.store.Settle(s.ctx, to.path); err != nil {
-		return fmt.Errorf("settle %s: %w", to.path, err)
+	if err := s.keepLast(to.path); err != nil {
+		return err
 	}
 	last := target.lastSeen()
 	defer last.kept.close()
@@ -106,7 +106,8 @@ func (s *fileSystem) renamePlain(from, to place, in *fuse.InHeader, flags uint32
 		return err
 	}
 	target.lost(s, last)
-	return s.removed(to.path, in)
+	s.removed(to.dir, to.path, in)
+	return nil
 }
 
 // locked runs a change of names.
@@ -134,15 +135,6 @@ func (s *fileSystem) moveBeneath(from, to place, flags uint32) error {
 	}
 	s.dropOrphan(to.node)
 	return err
-}
-
-// removed tells history that a protected name is gone. The operation is done:
-// that history could not be told is not the caller's failure.
-func (s *fileSystem) removed(path string, in *fuse.InHeader) error {
-	if err := s.store.Removed(path, s.writerOf(in)); err != nil {
-		s.log.Error("history doesn't know that a file was removed", "path", path, "error", err)
-	}
-	return nil
 }
 
 // moved tells history of a new name.
@@ -282,6 +274,9 @@ func (s *fileSystem) moveDoc(d, target *document, from, to place, flags uint32) 
 
 // moveOut moves a settled document to a name that no rule protects.
 func (s *fileSystem) moveOut(d *document, from, to place, in *fuse.InHeader, flags uint32) error {
+	if err := s.keepLast(from.path); err != nil {
+		return err
+	}
 	err := s.locked(func() error {
 		if err := s.moveBeneath(from, to, flags); err != nil {
 			return err
@@ -291,7 +286,8 @@ func (s *fileSystem) moveOut(d *document, from, to place, in *fuse.InHeader, fla
 	if err != nil {
 		return err
 	}
-	return s.removed(from.path, in)
+	s.removed(from.dir, from.path, in)
+	return nil
 }
 
 // unprotect makes a document's node an ordinary file. Its open handles keep

@@ -215,6 +215,9 @@ func (s *fileSystem) protect(n *node, d *document) {
 // replaceByDoc gives a protected file the name of another: its content becomes
 // the newest version there.
 func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.InHeader) error {
+	if err := s.keepLast(from.path); err != nil {
+		return err
+	}
 	base, full, last := s.replaced(target, to)
 	defer last.kept.close()
 	got, err := s.judgeIncoming(from.node, to, full, in)
@@ -250,5 +253,6 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 	if err != nil {
 		return err
 	}
-	return s.removed(from.path, in)
+	s.removed(from.dir, from.path, in)
+	return nil
 }

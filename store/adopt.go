@@ -15,14 +15,25 @@ import (
 	"intactfs/journal/disk"
 )
 
-// Adopt implements fs.Store.
+// Adopt implements fs.Store. A history that can't take the file for what is
+// wrong with itself is told of, and is no error.
 func (s *Store) Adopt(ctx context.Context, path string) error {
 	s.forgetPast(path)
 	if s.rule(path) == nil {
 		return nil
 	}
 	_, err := s.adopt(ctx, path, false)
-	return err
+	return s.excuse(path, err)
+}
+
+// excuse lets saving and removing go on where history can't keep what was
+// there: what is damaged stays so.
+func (s *Store) excuse(path string, err error) error {
+	if errors.Is(err, backup.ErrDamaged) || errors.Is(err, errCrowded) {
+		s.note(Event{Kind: Unkept, Path: path, Message: err.Error()})
+		return nil
+	}
+	return s.errno(err)
 }
 
 // adopt files the backing file of path in history, unless that has it: as

@@ -590,3 +590,37 @@ func TestBackground(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// TestAdoptBeforeRemoval files what was there before the first mount when its
+// name goes, and excuses a history that has no number left for it.
+func TestAdoptBeforeRemoval(t *testing.T) {
+	ctx := context.Background()
+	p := newPlace(t)
+	p.open(Options{Create: true})
+	p.write("a.json", `{"n":0}`)
+	if err := p.store.Adopt(ctx, "a.json"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(p.dir, "a.json")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.store.Removed("a.json", tester); err != nil {
+		t.Fatal(err)
+	}
+	log := p.log("a.json")
+	if len(log) != 2 || log[0].Size != 7 || !log[1].Removed || log[1].Writer != tester {
+		t.Fatalf("log is %+v, want the file and its removal", log)
+	}
+	p.commit("b.json", `{"n":0}`)
+	p.log("b.json")
+	for n := range stride + 1 {
+		p.write("b.json", fmt.Sprintf(`{"beneath":%d}`, n))
+		if err := p.store.Adopt(ctx, "b.json"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events, _ := p.store.events.snapshot()
+	if last := events[len(events)-1]; last.Kind != Unkept || last.Path != "b.json" {
+		t.Errorf("the last event is %+v, want that b.json was not kept", last)
+	}
+}

@@ -39,12 +39,7 @@ func (p preserver) Preserve(ctx context.Context, path string, versions []journal
 // do.
 func (p preserver) Adopt(ctx context.Context, path string) error {
 	_, err := p.s.adopt(ctx, path, true)
-	if errors.Is(err, backup.ErrDamaged) || errors.Is(err, errCrowded) {
-		// What is damaged stays so; saving must go on.
-		p.s.note(Event{Kind: Unkept, Path: path, Message: err.Error()})
-		return nil
-	}
-	return err
+	return p.s.excuse(path, err)
 }
 
 // invalid tells whether a version does not parse, as a file that never parsed
