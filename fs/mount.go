@@ -49,7 +49,7 @@ type Options struct {
 	// mount and look for the daemon; empty if there is none.
 	Control string
 	// IdleCommit is the quiet time after which a whole document in a handle
-	// that stays open is committed; 0 means DefaultIdleCommit.
+	// that stays open is committed; 0 means DefaultIdleCommit, less never.
 	IdleCommit time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
@@ -179,7 +179,7 @@ func newFileSystem(ctx context.Context, o Options) (*fileSystem, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	if s.idle <= 0 {
+	if s.idle == 0 {
 		s.idle = DefaultIdleCommit
 	}
 	s.handles.init()

@@ -133,11 +133,19 @@ func (d *daemon) listen() error {
 	return err
 }
 
+// idleCommit is the configured quiet time as fs has it: 0 means never.
+func idleCommit(configured store.Duration) time.Duration {
+	if configured == 0 {
+		return -1
+	}
+	return time.Duration(configured)
+}
+
 func (d *daemon) mount(ctx context.Context) error {
 	o := fs.Options{
 		Root: d.dirFile, RootPath: d.dir, MountPoint: d.point,
 		Store: d.store, Rules: d.store, Log: d.log, Control: d.control.Path(),
-		IdleCommit: time.Duration(*d.store.Config().IdleCommit), Now: d.app.now, Debug: d.flags.debug,
+		IdleCommit: idleCommit(*d.store.Config().IdleCommit), Now: d.app.now, Debug: d.flags.debug,
 		PrivateToUser: os.Geteuid() != 0, Past: d.store.PastView(), PastTime: d.app.pastTime,
 	}
 	for _, option := range d.flags.options {
