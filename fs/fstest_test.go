@@ -239,7 +239,7 @@ func (m *memStore) Adopt(_ context.Context, path string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	content, err := os.ReadFile(filepath.Join(m.root, path))
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.EISDIR) {
 		return nil
 	}
 	m.adopted = append(m.adopted, path+" "+string(content))
