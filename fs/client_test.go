@@ -148,6 +148,8 @@ func clientDo(files map[string]int, w []string) (string, error) {
 		return "ok", unix.Flock(fd, int(num(2)))
 	case "spawn": // a child that closes all it inherited by its exec
 		return "ok", exec.Command("/bin/true").Run()
+	case "lockf":
+		return "ok", clientLockf(fd, arg(2))
 	case "watch":
 		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 		files[w[1]] = fd
@@ -220,7 +222,7 @@ func clientPath(w []string, num func(int) int64) (string, error) {
 		sort.Strings(names)
 		return strings.Join(names, " "), err
 	}
-	return clientLoop(w, num)
+	return clientMeta(w, num)
 }
 
 func clientStat(what, path string) (string, error) {
