@@ -1,6 +1,8 @@
 package faults
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"intactfs/journal/disk"
@@ -110,6 +112,21 @@ func (f faultyFile) StartWriteback(off, n int64) {
 	if w, ok := f.File.(interface{ StartWriteback(off, n int64) }); ok {
 		w.StartWriteback(off, n)
 	}
+}
+
+// cloner is what a file may be beside a disk.File.
+type cloner interface {
+	CloneFrom(step disk.Step, src disk.File, size int64) error
+}
+
+// CloneFrom is for the journal, which looks for it.
+func (f faultyFile) CloneFrom(step disk.Step, src disk.File, size int64) error {
+	to, can := f.File.(cloner)
+	from, ours := src.(faultyFile)
+	if !can || !ours {
+		return errors.ErrUnsupported
+	}
+	return f.director.do(step, func() error { return to.CloneFrom(step, from.File, size) })
 }
 
 // Fd is the descriptor, as the store looks for it.

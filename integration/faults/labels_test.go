@@ -17,6 +17,8 @@ import (
 var unreached = map[string]string{
 	"open:make-dirs": "the store has made the directories before; the journal makes them as a library",
 	"open:sync-dirs": "as open:make-dirs",
+	"history:cut":    "comes after a failed write of a version so large that history streams it",
+	"segment:remove": "comes after tens of MiB of commits that could not be published",
 }
 
 var labelShape = regexp.MustCompile(`^[a-z]+:[a-z][a-z-]*$`)

@@ -243,3 +243,15 @@ func (l *ledger) current(name string, content []byte) error {
 	}
 	return nil
 }
+
+// withoutLast is what is known when the very last acknowledged content is
+// left out.
+func (l *ledger) withoutLast() *ledger {
+	acked := map[string]int{}
+	for name, n := range l.acked {
+		if n != l.n {
+			acked[name] = n
+		}
+	}
+	return &ledger{tried: l.tried, acked: acked}
+}

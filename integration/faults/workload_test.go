@@ -232,7 +232,6 @@ func (s scenario) perform(r *rig) []error {
 const (
 	small = 200
 	large = 600_000 // staged
-	huge  = 9 << 20 // history streams it
 )
 
 // plainFile puts a file in the directory before it was ever mounted.
@@ -250,16 +249,18 @@ func scenarios() []scenario {
 	return []scenario{
 		{name: "saves", prepare: withOld, ops: []op{
 			save("a.json", small), mkdir("sub/deep"), save("sub/deep/a.json", small), saveSynced("b.json", large),
-			replace("a.json", small), replace("c.json", large), save("c.json", large), appendLines("log.jsonl", 3),
+			replace("a.json", small), replace("c.json", large), save("c.json", large), appendLines("log.jsonl", 400),
 			checkpoint, save("a.json", small), appendLines("log.jsonl", 2),
 		}},
 		{name: "refusals", prepare: prepareRefusals, ops: []op{
 			save("a.json", small), saveInvalid("a.json", "one", small), saveInvalid("a.json", "one", small),
 			saveInvalid("a.json", "two", large), saveInvalid("a.json", "three", small), save("a.json", small),
+			mkdir("sub"), save("sub/moved.json", small), saveInvalid("sub/moved.json", "four", small),
+			unlink("sub/moved.json"), save("a.json", small), move("a.json", "sub/moved.json"),
 		}},
 		{name: "retention", prepare: prepareRetention, ops: []op{
 			command("prune", "MNT/a.json"), save("a.json", small), checkpoint, command("pin", "MNT/b.json@~1"),
-			unlink("b.json"), command("prune", "MNT"),
+			save("c.json", small), checkpoint, unlink("c.json"), command("prune", "MNT"),
 		}},
 		{name: "renames", prepare: withOld, ops: []op{
 			mkdir("one"), mkdir("two"), mkdir("three"), save("three/c.json", small), save("a.json", small),
@@ -276,18 +277,19 @@ func scenarios() []scenario {
 			{Step: "segment:fill", Nth: 20, Act: fail, Errno: syscall.ENOSPC},
 			{Step: "commit:append", Nth: 2, Act: fail, Errno: syscall.ENOSPC},
 			{Step: "publish:sync", Nth: 1, Act: fail, Errno: syscall.EIO},
+			{Step: "publish:sync-dir", Nth: 1, Act: fail, Sticky: true, Errno: syscall.EIO},
 			{Step: "history:sync", Nth: 3, Act: fail, Errno: syscall.EIO},
 			{Step: "refuse:sync", Nth: 1, Act: fail, Errno: syscall.EIO},
 		}, ops: []op{
 			save("a.json", small), save("a.json", small), save("b.json", small), checkpoint, checkpoint,
 			saveInvalid("a.json", "one", small), save("a.json", small),
 		}},
+		{name: "failed-spare", prepare: withOld, failing: true,
+			faults: []rule{{Step: "segment:header", Nth: 2, Act: fail, Errno: syscall.ENOSPC}},
+			ops:    []op{save("a.json", small), checkpoint, save("a.json", small)}},
 		{name: "failed-rewrite", prepare: prepareRetention, failing: true,
 			faults: []rule{{Step: "expire:sync", Nth: 1, Act: fail, Errno: syscall.EIO}},
 			ops:    []op{command("prune", "MNT/a.json"), command("prune", "MNT/a.json")}},
-		{name: "failed-stream", failing: true,
-			faults: []rule{{Step: "history:append", Nth: 1, Act: fail, Errno: syscall.ENOSPC}},
-			ops:    []op{save("a.json", huge), checkpoint, checkpoint}},
 	}
 }
 
