@@ -89,6 +89,9 @@ func TestMetadata(t *testing.T) {
 			do("b", "ok", "become", "1234"),
 			do("b", "ok", "save", "f.json", "[]"),
 			do("a", "100777", "mode", "f.json"),
+			do("a", "ok", "chmod", "f.json", "06777"),
+			do("b", "ok", "truncate", "f.json", "0"),
+			do("a", "100777", "mode", "f.json"),
 		}, 2, 0},
 		{"a set-group-id directory gives its group", []step{
 			do("a", "ok", "mkdir", "d"),

@@ -39,15 +39,15 @@ func (s *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 
 // setSize truncates: a handle if the kernel names one, else the file by name.
 func (s *fileSystem) setSize(n *node, d *document, in *fuse.SetAttrIn, size int64) error {
+	if d != nil && in.Valid&fuse.FATTR_KILL_SUIDGID != 0 {
+		if err := s.killDocSuid(d); err != nil {
+			return err
+		}
+	}
 	if fh, ok := in.GetFh(); ok {
 		f, err := s.handles.get(fh)
 		if err != nil {
 			return err
-		}
-		if d != nil && in.Valid&fuse.FATTR_KILL_SUIDGID != 0 {
-			if err := s.killDocSuid(d); err != nil {
-				return err
-			}
 		}
 		return f.truncate(&in.InHeader, size)
 	}
