@@ -17,6 +17,9 @@ type recovered struct {
 	Pending int   `json:"pending"`
 	Torn    int64 `json:"torn_bytes"`
 	Orphans int   `json:"orphans"`
+	// Removals is how many files were removed, or came back, without history
+	// knowing.
+	Removals int `json:"removals"`
 }
 
 func (a *app) recoverCommand() *cobra.Command {
@@ -24,7 +27,8 @@ func (a *app) recoverCommand() *cobra.Command {
 		Use:   "recover DIR",
 		Short: "replay the journal without mounting",
 		Long: `Recover brings every commit that only the journal has to its file, as the next
-mount would do. DIR must not be mounted. A damaged journal is left as it is.`,
+mount would do, and ends the history of files that were removed while the
+machine crashed. DIR must not be mounted. A damaged journal is left as it is.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.recover(c.Context(), args[0])
@@ -64,14 +68,26 @@ func (a *app) recover(ctx context.Context, arg string) error {
 		return hintDamaged(fmt.Errorf("%s: %w", t.dir, err))
 	}
 	r := s.Recovered()
-	err = errors.Join(s.Checkpoint(ctx), s.Close())
-	if err != nil {
+	removals := 0
+	if err = s.Checkpoint(ctx); err == nil {
+		var imperfect error
+		if removals, imperfect = s.Reconcile(ctx); imperfect != nil {
+			// The commits are where they belong all the same.
+			a.tell("warning: %v", imperfect)
+		}
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
 		return err
 	}
 	if a.asJSON {
-		return a.printJSON(recovered{r.Records, r.Pending, r.TornBytes, r.Orphans})
+		return a.printJSON(recovered{r.Records, r.Pending, r.TornBytes, r.Orphans, removals})
 	}
-	if r.Pending == 0 && r.TornBytes == 0 {
+	if removals > 0 {
+		if err := a.printf("history now knows of %s that a crash cut short\n", count(removals, "removal")); err != nil {
+			return err
+		}
+	}
+	if r.Pending == 0 && r.TornBytes == 0 && removals == 0 {
 		return a.printf("nothing to recover\n")
 	}
 	return a.printf("recovered %s; every file is up to date\n", count(r.Pending, "commit"))
