@@ -60,6 +60,7 @@ func (w *writer) facts(e decide.Event) decide.Facts {
 	case decide.Idle:
 		// A line may come in pieces, and the first be a line by itself.
 		f.Lines = f.Lines && !(w.lines && w.torn())
+		f.Inside = w.end.Load() < w.stage.Size()
 		f.Fate = w.onRecord()
 	case decide.Unlock:
 		f.Fate = w.onRecord()

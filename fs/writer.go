@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -63,6 +64,9 @@ type writer struct {
 	changes atomic.Int64 // writes and truncations so far
 	// viewed is the stage for those who only want its size.
 	viewed atomic.Pointer[stage.Stage]
+	// end is where the last write to the stage ended; atTheEnd if none did
+	// before the end of the content.
+	end    atomic.Int64
 	baseSz atomic.Int64 // what a lines stage is added to, for its size
 	staged atomic.Bool
 	killed atomic.Bool  // set-id bits were dropped for this handle
@@ -96,10 +100,14 @@ func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fre
 	return w
 }
 
+// atTheEnd is behind every content.
+const atTheEnd = math.MaxInt64
+
 // attach makes st the handle's stage. The caller holds mu exclusively, or
 // nobody else has the handle yet.
 func (w *writer) attach(st *stage.Stage) {
 	w.stage = st
+	w.end.Store(atTheEnd)
 	w.viewed.Store(st)
 	w.staged.Store(true)
 }
@@ -251,9 +259,11 @@ func (w *writer) write(in *fuse.WriteIn, data []byte) (int, error) {
 	err := change(func(st *stage.Stage) error {
 		defer w.touch()
 		if in.Flags&unix.O_APPEND != 0 {
+			w.end.Store(atTheEnd)
 			_, err := st.Append(data) // the kernel's offset is another view's end
 			return err
 		}
+		w.end.Store(int64(in.Offset) + int64(len(data)))
 		_, err := st.WriteAt(data, int64(in.Offset))
 		return err
 	})

@@ -76,6 +76,9 @@ type Facts struct {
 	Armed bool
 	// Draft: the stage continues a draft. It changes reasons only.
 	Draft bool
+	// Inside: the last write ended before the end of the content, as it does
+	// in the middle of overwriting another version.
+	Inside bool
 
 	Empty   bool    // the content has no bytes
 	Verdict Verdict // Question Judge

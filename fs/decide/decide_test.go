@@ -35,6 +35,7 @@ func raced(f *Facts)      { f.BaseChanged = true }
 func refusing(f *Facts)   { f.RefuseConflict = true }
 func stranger(f *Facts)   { f.ByOpener = false }
 func blind(f *Facts)      { f.Held, f.Other = Unknowable, Unknowable }
+func inside(f *Facts)     { f.Inside = true }
 func noFlush(f *Facts)    { f.Fate = FateUnknown }
 
 func TestDecide(t *testing.T) {
@@ -157,6 +158,8 @@ func TestDecide(t *testing.T) {
 		{"idle, a part may pass", Idle, []func(*Facts){part}, Nothing},
 		{"idle, lines", Idle, []func(*Facts){part, lines}, Commit},
 		{"idle, empty", Idle, []func(*Facts){empty, allow}, Nothing},
+		{"idle in the middle of an overwrite", Idle, []func(*Facts){whole, inside}, Nothing},
+		{"closed in the middle of the content", Flush, []func(*Facts){whole, inside}, Commit},
 		{"idle, opener died", Idle, []func(*Facts){whole, killed}, Nothing},
 		{"idle, conflict", Idle, []func(*Facts){whole, raced, refusing}, Nothing},
 

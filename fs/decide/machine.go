@@ -209,12 +209,15 @@ func unlock(f Facts) Decision {
 }
 
 // idle commits for handles that never close. One that truncated is in the
-// middle of a save, however long it pauses: `{ a; sleep 9; b; } > f`. Else
-// only what can't be a part passes.
+// middle of a save, however long it pauses: `{ a; sleep 9; b; } > f`. One that
+// overwrites may be: the start of a new version over the rest of an old one can
+// be whole by chance. Else only what can't be a part passes.
 func idle(f Facts) Decision {
 	switch {
 	case f.Truncating:
 		return do(Nothing, "a save that began with truncation ends with a close")
+	case f.Inside:
+		return do(Nothing, "quiet, but it has not overwritten all there was")
 	case f.died():
 		return do(Nothing, whyDied)
 	case f.Empty:

@@ -42,6 +42,13 @@ func TestSweep(t *testing.T) {
 								if why := violated(e, f, d); why != "" {
 									t.Fatalf("%s: %v %q on %+v", why, d.Action, d.Reason, f)
 								}
+								inside := f
+								inside.Inside = true
+								if got := Decide(e, inside); e != Idle && got != d {
+									t.Fatalf("%v: %v inside, %v else, on %+v", e, got, d, f)
+								} else if e == Idle && got.Action != Nothing {
+									t.Fatalf("idle inside the content: %v on %+v", got, f)
+								}
 								n++
 							}
 						}
