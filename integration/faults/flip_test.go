@@ -44,7 +44,7 @@ func TestFlippedBytes(t *testing.T) {
 				lost++
 				told = append(told, text)
 			}
-			line := row{fault: "`" + generic(name) + "`", saw: "valid contents only",
+			line := row{fault: "`" + generic(name) + "`", saw: "–",
 				left: fmt.Sprintf("%d bytes tried: %d told of, %d without any effect", lost+harmless, lost, harmless)}
 			if len(told) > 0 {
 				line.told = told[len(told)/2]

@@ -139,7 +139,11 @@ func (p point) turns() []int {
 func (p point) kill(t *testing.T, n int, when act) {
 	r := p.scenario.prepared(t)
 	before := len(r.trace())
-	r.plan.set(t, append([]rule{{Step: disk.Step(p.label), Nth: n, Act: when}}, p.scenario.faults...)...)
+	rules := append([]rule{{Step: disk.Step(p.label), Nth: n, Act: when}}, p.scenario.faults...)
+	if harness.Long() {
+		rules = append(rules, rule{Act: flush})
+	}
+	r.plan.set(t, rules...)
 	var saw []string
 	for _, err := range p.scenario.perform(r) {
 		saw = append(saw, errnoOf(err))

@@ -14,8 +14,8 @@ import (
 // A rule is what shall happen at a step. The n-th operation with its label
 // since the plan was made is the one it breaks.
 type rule struct {
-	Step   disk.Step     `json:"step"`
-	Nth    int           `json:"nth"` // from 1
+	Step   disk.Step     `json:"step"` // empty, of a flush: all that no other rule is for
+	Nth    int           `json:"nth"`  // from 1
 	Act    act           `json:"act"`
 	Errno  syscall.Errno `json:"errno,omitempty"`
 	Sticky bool          `json:"sticky,omitempty"` // every later one with the label, too
@@ -29,10 +29,10 @@ type act string
 const (
 	killBefore act = "kill-before" // the process ends without having done the operation
 	killAfter  act = "kill-after"
-	fail       act = "fail" // the operation is not done
-	wait       act = "wait" // the operation is done late
-	fill       act = "fill" // there is no space left when the operation begins
-	flush      act = "flush"
+	fail       act = "fail"  // the operation is not done
+	wait       act = "wait"  // the operation is done late
+	fill       act = "fill"  // there is no space left when the operation begins
+	flush      act = "flush" // what was written before is on the disk
 )
 
 // A plan is the rules in force. The daemon reads its file again before each
@@ -89,6 +89,9 @@ func (d *director) meet(step disk.Step) (rule, bool) {
 	d.seen[step]++
 	n := d.seen[step]
 	for _, r := range d.plan.Rules {
+		if r.Step == "" {
+			return r, true
+		}
 		if r.Step == step && (n == r.Nth || r.Sticky && n > r.Nth) {
 			d.note(string(step) + " " + string(r.Act))
 			return r, true

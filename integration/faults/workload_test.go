@@ -93,10 +93,17 @@ func appendLines(name string, count int) op {
 	}
 }
 
-// saveInvalid saves what must be refused.
+// writeInvalid saves what must be refused.
+func writeInvalid(name, why string, size int) op {
+	return func(r *rig) error {
+		return os.WriteFile(r.file(name), []byte(`{"`+why+`": "`+filler(len(why), size)+`"`+"]"), 0o644)
+	}
+}
+
+// saveInvalid is writeInvalid, with the refusal expected.
 func saveInvalid(name, why string, size int) op {
 	return func(r *rig) error {
-		err := os.WriteFile(r.file(name), []byte(`{"`+why+`": "`+filler(len(why), size)+`"`+"]"), 0o644)
+		err := writeInvalid(name, why, size)(r)
 		if errors.Is(err, syscall.EBADMSG) {
 			return nil
 		}
