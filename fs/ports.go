@@ -38,7 +38,8 @@ type Store interface {
 	// ErrMoved if the base is no longer the newest version: look again and
 	// repeat; ErrTooLong if the bytes are more than an append can carry.
 	Append(ctx context.Context, a Append) (Version, error)
-	// Refuse keeps a content that must not be committed in quarantine.
+	// Refuse keeps a content that must not be committed in quarantine, and
+	// says so once in the log, kept or not.
 	Refuse(ctx context.Context, r Refusal) error
 	// Sync makes every commit so far durable, whatever the durability.
 	Sync(ctx context.Context) error

@@ -6,9 +6,9 @@ import (
 	"intactfs/fs/stage"
 )
 
-// refuse keeps a copy of a content that is not valid in quarantine and says so
-// in the log. The stage stays: who was refused may go on writing and make it
-// whole. The same content is kept once. The caller holds mu.
+// refuse keeps a copy of a content that is not valid in quarantine. The stage
+// stays: who was refused may go on writing and make it whole. The same content
+// is kept once. The caller holds mu.
 func (w *writer) refuse(reason string) {
 	changes := w.changes.Load()
 	if w.refused == changes {
@@ -86,11 +86,9 @@ func (r Refusal) at(f *Fault) Refusal {
 	return r
 }
 
-// refuse tells the log and the quarantine of a refused content.
+// refuse hands a refused content over to quarantine, which tells the log.
 func (s *fileSystem) refuse(r Refusal) {
 	s.counts.refusals.Add(1)
-	s.log.Warn("content refused", "path", r.Path, "program", r.Who.Program, "pid", r.Who.PID,
-		"reason", r.Reason, "line", r.Line, "column", r.Column, "offset", r.Offset, "size", r.Size)
 	if err := s.store.Refuse(s.ctx, r); err != nil {
 		s.log.Error("a refused content can't be kept", "path", r.Path, "error", err)
 	}

@@ -98,13 +98,13 @@ func (s *Store) note(e Event) {
 	if e.Tx != 0 {
 		attrs = append(attrs, slog.String("version", FormatTx(e.Tx)))
 	}
+	if e.ID != "" {
+		attrs = append(attrs, slog.String("id", e.ID))
+	}
 	attrs = append(attrs, slog.String("reason", e.Message))
 	level := slog.LevelWarn
 	if e.Kind == Restored || e.Kind == Adopted {
 		level = slog.LevelInfo
-	}
-	if e.Kind == Refused && e.Line != 0 {
-		level = slog.LevelDebug // the file system, which judged it, has said so
 	}
 	s.log.LogAttrs(context.Background(), level, string(e.Kind), attrs...)
 }
