@@ -33,6 +33,7 @@ type daemon struct {
 	control *control.Server
 	server  *fs.Server
 	gone    chan struct{} // closed when the mount is gone
+	asked   chan struct{} // told when the mount was taken away on request
 }
 
 // settled marks an error that a signal has nothing to do with.
@@ -62,7 +63,7 @@ func (a *app) newDaemon(ctx context.Context, dirArg, pointArg string, f *mountFl
 	if err != nil {
 		return nil, err
 	}
-	d := &daemon{app: a, flags: f, dir: dir, point: point, gone: make(chan struct{})}
+	d := &daemon{app: a, flags: f, dir: dir, point: point, gone: make(chan struct{}), asked: make(chan struct{}, 1)}
 	if err := d.start(ctx); err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -191,6 +192,8 @@ func (d *daemon) run(ctx context.Context) error {
 	d.log.Info("serving", "dir", d.dir, "mount", d.point, "pid", os.Getpid(), "replayed", d.store.Recovered().Records)
 	select {
 	case <-d.gone:
+	case <-d.asked:
+		d.end(graceBusy)
 	case <-ctx.Done():
 		d.log.Info("stopping: a signal came")
 		d.leave()
@@ -203,7 +206,8 @@ func (d *daemon) run(ctx context.Context) error {
 }
 
 // How long a signal waits for programs to let go of the mount, and then for
-// what they still do in it.
+// what they still do in it. An unmount on request, which nobody in this mount
+// namespace was in the way of, gets the first for what is in another.
 const (
 	graceBusy = 3 * time.Second
 	graceGone = 5 * time.Second
@@ -231,7 +235,13 @@ func (d *daemon) leave() {
 			d.log.Error("detach", "err", err)
 		}
 	}
-	if err := d.server.End(graceGone); err != nil {
+	d.end(graceGone)
+}
+
+// end waits for the last request after an unmount. The mount may live on in
+// another mount namespace, which is no reason to stay.
+func (d *daemon) end(grace time.Duration) {
+	if err := d.server.End(grace); err != nil {
 		d.log.Warn("ending with files still open in the mount: what was not saved is lost", "err", err)
 	}
 }
@@ -251,6 +261,12 @@ func (d *daemon) stop() error {
 	err := d.unmount()
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("%w: %w", control.ErrBusy, err)
+	}
+	if err == nil {
+		select {
+		case d.asked <- struct{}{}:
+		default: // it is told
+		}
 	}
 	return err
 }
