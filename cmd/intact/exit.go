@@ -29,8 +29,8 @@ var exitCodes = []struct {
 }{
 	{exitDone, "done; with verify: every byte is what was last committed"},
 	{exitFailed, "failed"},
-	{exitUsage, "wrong usage, or a mistake in config.toml"},
-	{exitRefused, "mount refused"},
+	{exitUsage, "wrong usage, or a mistake in config.toml when it is not a mount"},
+	{exitRefused, "mount refused, whatever the reason"},
 	{exitDamaged, "journal or history damaged"},
 	{exitInvalid, "invalid content, or verification failed"},
 	{exitInterrupted, "interrupted"},
