@@ -68,6 +68,9 @@ type document struct {
 	// what can still be told of it.
 	gone bool
 	last fuse.Attr
+	// leaving says that the name is about to be given to another file: what
+	// is kept and last are all that is told, as if it were gone.
+	leaving bool
 }
 
 func (s *fileSystem) newDocument(rule *Rule, ino uint64) *document {
@@ -154,7 +157,7 @@ func (d *document) committed() (state, error) {
 	s.names.RLock()
 	defer s.names.RUnlock()
 	d.mu.Lock()
-	gone, exists, ctime, born, last := d.gone, d.exists, d.ctime, d.born, d.last
+	gone, exists, ctime, born, last := d.gone || d.leaving, d.exists, d.ctime, d.born, d.last
 	d.mu.Unlock()
 	if gone {
 		return state{attr: last}, nil
@@ -230,56 +233,6 @@ func (s *fileSystem) docAttributes(d *document, in *fuse.InHeader, out *fuse.Att
 	return 0, nil
 }
 
-// farewell is what stays of a document after its name is gone.
-type farewell struct {
-	attr fuse.Attr
-	kept *pinned
-}
-
-// lastSeen is what can be told of a document after its name is gone. The caller
-// holds the document's commit lock and not names, and lets go of what is kept.
-func (d *document) lastSeen() farewell {
-	f := farewell{attr: fuse.Attr{Mode: unix.S_IFREG, Ino: d.ino, Nlink: 1}}
-	if now, err := d.committed(); err == nil {
-		f.attr = now.attr
-	}
-	f.kept, _ = d.pin()
-	return f
-}
-
-// superseded keeps what is committed under the name by now instead: who is on
-// the way to the old file may have read the new one by its name before, and
-// nobody goes back. The caller lets go of what is kept, as before.
-func (f farewell) superseded(target *document) farewell {
-	if target == nil {
-		return f
-	}
-	kept, err := target.pin()
-	if err != nil {
-		return f
-	}
-	f.kept = kept
-	f.attr.Size, f.attr.Blocks = uint64(kept.size()), blocksOf(kept.size())
-	return f
-}
-
-// lost notes that the document's name is gone.
-func (d *document) lost(s *fileSystem, end farewell) {
-	last := end.attr
-	last.Nlink -= min(last.Nlink, 1)
-	if kept, err := end.kept.share(); err == nil {
-		d.kept.Store(kept)
-	}
-	putTime(&last.Ctime, &last.Ctimensec, s.now())
-	d.mu.Lock()
-	shown := d.shown
-	d.gone, d.last, d.shown, d.draft = true, last, false, false
-	d.mu.Unlock()
-	if shown {
-		s.tree.unpin(d.node)
-	}
-}
-
 // show makes a name with only a draft visible to everybody, and keeps the
 // node for it.
 func (d *document) show() {
@@ -344,7 +297,7 @@ func (d *document) pin() (*pinned, error) {
 	s.names.RLock()
 	defer s.names.RUnlock()
 	d.mu.Lock()
-	gone, exists, tx := d.gone, d.exists, d.head.Tx
+	gone, exists, tx := d.gone || d.leaving, d.exists, d.head.Tx
 	d.mu.Unlock()
 	if gone {
 		return d.kept.Load().share()

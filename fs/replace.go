@@ -105,16 +105,16 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	d := s.newDocument(to.rule, freshIno())
 	d.node = from.node
 	d.filled.Store(true) // by the handles it was written through
+	if target != nil {
+		target.leave(last)
+		defer target.stay()
+	}
 	if err := s.admit(d, got, Commit{
 		Path: to.path, Base: base, Who: s.writerOf(in), Note: "rename from " + from.path,
 	}); err != nil {
 		return err
 	}
-	next := last.superseded(target)
-	if next.kept != last.kept {
-		defer next.kept.close()
-	}
-	if err := s.locked(func() error { return s.takeOver(from, to, target, next, d, got) }); err != nil {
+	if err := s.locked(func() error { return s.takeOver(from, to, target, last, d, got) }); err != nil {
 		return err
 	}
 	if d.node == from.node {
@@ -225,16 +225,14 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 		return err
 	}
 	defer got.content.Discard()
+	target.leave(last)
+	defer target.stay()
 	d.rule.Store(to.rule)
 	if err := s.admit(d, got, Commit{
 		Path: to.path, Base: base, Who: s.writerOf(in), Note: "rename from " + from.path,
 	}); err != nil {
 		d.rule.Store(from.rule)
 		return err
-	}
-	next := last.superseded(target)
-	if next.kept != last.kept {
-		defer next.kept.close()
 	}
 	err = s.locked(func() error {
 		parent, err := s.dirFD(from.dir)
@@ -246,7 +244,7 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 		}
 		s.tree.pin(target.node)
 		defer s.tree.unpin(target.node)
-		target.lost(s, next)
+		target.lost(s, last)
 		s.tree.move(from.dir, from.name, to.dir, to.name)
 		return nil
 	})
