@@ -43,3 +43,21 @@ func TestIdleInTheMiddle(t *testing.T) {
 		})
 	}
 }
+
+// TestIdleNever has a long-held handle whose content is whole, in a mount that
+// commits at fsync, unlock and close only.
+func TestIdleNever(t *testing.T) {
+	m := mount(t, testRules{}, func(o *Options) { o.IdleCommit = -1 })
+	m.seed(t, "f.json", oldDoc)
+	steps := []step{
+		do("w", "ok", "open", "f", "f.json", "r+"),
+		do("w", "10", "pwrite", "f", "0", newDoc),
+	}
+	for range 200 { // long enough for a timer that is due at once
+		steps = append(steps, do("r", oldDoc, "cat", "f.json"))
+	}
+	run(t, m, append(steps,
+		do("w", "ok", "close", "f"),
+		do("r", newDoc, "cat", "f.json"),
+	))
+}

@@ -86,7 +86,7 @@ func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fre
 	w.flags.Store(flags)
 	w.cut = flags&unix.O_TRUNC != 0
 	w.appends = rule != nil && rule.Lines && flags&unix.O_APPEND != 0
-	w.idles = !w.cut
+	w.idles = !w.cut && s.idle > 0
 	if fresh {
 		d.mu.Lock()
 		w.baseVersion = d.head
