@@ -254,8 +254,16 @@ func TestViewOfDamagedHistory(t *testing.T) {
 	if !errors.Is(err, unix.EIO) {
 		t.Errorf("a damaged version: got %v, want EIO", err)
 	}
-	if log := m.Log(); !strings.Contains(log, "hit.json") || !strings.Contains(log, "damaged") {
-		t.Errorf("the log doesn't name the damage:\n%s", log)
+	// The line is on its way when the read has failed, not always there.
+	named := func() bool {
+		log := m.Log()
+		return strings.Contains(log, "hit.json") && strings.Contains(log, "damaged")
+	}
+	for end := time.Now().Add(30 * time.Second); !named() && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if !named() {
+		t.Errorf("the log doesn't name the damage:\n%s", m.Log())
 	}
 	if current := viewed(t, m, "head -c 1 hit.json"); current != `"` {
 		t.Errorf("the file itself: %q", current)
