@@ -38,7 +38,7 @@ type doc struct {
 	draft bool
 	shown bool
 	// kept is what is left for handles after the name is gone: the last
-	// version, or the one that replaced it, as nobody goes back.
+	// version.
 	kept  []byte
 	mode  uint32
 	color string // an extended attribute; empty: none
@@ -187,9 +187,6 @@ func (d *doc) sizes(p *process) []int64 {
 	}
 	if len(out) == 0 {
 		out = append(out, int64(len(d.head)))
-		if d.name == "" {
-			out = append(out, int64(len(d.kept)))
-		}
 	}
 	return out
 }
@@ -555,9 +552,6 @@ func (m *model) arrive(name string, content []byte, mode uint32, color string) s
 		return 0
 	}
 	m.committed(d, content)
-	if old != nil {
-		old.kept = d.head
-	}
 	return 0
 }
 
@@ -610,7 +604,6 @@ func (m *model) renameDoc(d *doc, p *process, to string) syscall.Errno {
 		m.nextID++
 		d.id = m.nextID
 		m.commits[to] = append(m.commits[to], string(d.head))
-		target.kept = d.head
 	default:
 		m.moveHistory(from, to)
 	}
