@@ -212,7 +212,30 @@ func (s *Store) Moved(oldPath, newPath string) error {
 	if errors.Is(err, backup.ErrNotFound) {
 		return nil
 	}
-	return s.errno(err)
+	if err != nil {
+		return s.errno(err)
+	}
+	return s.errno(s.outliveRemoval(context.Background(), newPath))
+}
+
+// outliveRemoval files what a move has brought to a name, or below it, whose
+// own history ended with a removal after the last save of what was moved: its
+// newest entry would be the removal.
+func (s *Store) outliveRemoval(ctx context.Context, moved string) error {
+	below, err := s.history.Paths(moved)
+	if err != nil {
+		return err
+	}
+	for _, path := range append(below, moved) {
+		newest, ok, err := s.history.Newest(path)
+		if err != nil || !ok || !newest.Removed || s.rule(path) == nil {
+			continue // what is damaged is told of when it is looked at
+		}
+		if _, err := s.adopt(ctx, path, false); err != nil {
+			return s.excuse(path, err)
+		}
+	}
+	return nil
 }
 
 // Removed implements fs.Store. A path without history leaves nothing to end.
