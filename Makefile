@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 export PATH := $(PATH):/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test race integration programs differential fuzz bench chart crashlab lint check clean
+.PHONY: help setup build demo test race integration programs differential fuzz bench chart crashlab crashmem lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ chart: ## docs/benchmarks.svg from the results in docs/benchmarks
 crashlab: build ## crashes at every flush of a recorded block device, on ext4, xfs and btrfs
 	@scripts/setup.sh test lab
 	go run ./integration/crashlab/cmd/crashlab -intact $(CURDIR)/bin/intact -states 10000 -seed 1
+
+crashmem: ## a million crashes of journal and history in memory
+	go run ./journal/campaign -states 1000000 -seed 1
 
 lint: ## gofmt, go vet, golangci-lint with the rules that guard the imports
 	@scripts/lint.sh
