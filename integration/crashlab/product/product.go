@@ -204,7 +204,13 @@ func (p Subject) Recover(ctx context.Context, data string) error {
 	case !p.Quick:
 		return p.command(ctx, "recover", data)
 	}
-	return withStore(data, false, func(s *store.Store) error { return s.Checkpoint(ctx) })
+	return withStore(data, false, func(s *store.Store) error {
+		if err := s.Checkpoint(ctx); err != nil {
+			return err
+		}
+		_, err := s.Reconcile(ctx)
+		return err
+	})
 }
 
 // withStore opens the directory in this process.
