@@ -135,7 +135,9 @@ func memory(ctx context.Context, p *place) ([]result.Result, error) {
 	if err := p.unmount(); err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(p.data, "idle")
+	// Of its own, so that nothing of the other scenarios is looked at.
+	p.data = filepath.Join(p.root, "idle")
+	dir := filepath.Join(p.data, "files")
 	if err := plant(dir, 10_000); err != nil {
 		return nil, fmt.Errorf("plant tree: %w", err)
 	}
