@@ -38,7 +38,7 @@ fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 bench: setup build ## ratios against the native file system, interleaved in one run
 	go run ./integration/bench -intact $(CURDIR)/bin/intact
 
-chart: ## docs/benchmarks.svg from the results in docs/benchmarks
+chart: ## docs/benchmarks.svg and the tables, from the results in docs/benchmarks
 	go run ./integration/bench/chart -o docs/benchmarks.svg docs/benchmarks/*.json
 
 crashlab: build ## crashes at every flush of a recorded block device, on ext4, xfs and btrfs

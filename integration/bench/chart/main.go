@@ -1,9 +1,10 @@
 // Command chart draws the result files of bench runs as one SVG: for every
 // measurement a bar for each contender, as a multiple of the native in-place
-// save, on a logarithmic scale.
+// save, on a logarithmic scale. The same numbers go into tables.
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -17,15 +18,16 @@ import (
 
 func main() {
 	out := flag.String("o", "docs/benchmarks.svg", "where the drawing goes")
+	tables := flag.String("tables", "docs/benchmarks/README.md", "where the tables go")
 	flag.Parse()
-	if err := run(*out, flag.Args()); err != nil {
+	if err := run(*out, *tables, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-// run reads the reports and writes the drawing.
-func run(out string, inputs []string) error {
+// run reads the reports, and writes the drawing and the tables.
+func run(out, tables string, inputs []string) error {
 	var reports []result.Report
 	for _, name := range inputs {
 		data, err := os.ReadFile(name)
@@ -38,13 +40,14 @@ func run(out string, inputs []string) error {
 		}
 		reports = append(reports, r)
 	}
-	f, err := os.Create(out)
-	if err != nil {
-		return fmt.Errorf("create drawing: %w", err)
-	}
-	draw(f, reports)
-	if err := f.Close(); err != nil {
+	var drawing, text bytes.Buffer
+	draw(&drawing, reports)
+	tabulate(&text, reports)
+	if err := os.WriteFile(out, drawing.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("write drawing: %w", err)
+	}
+	if err := os.WriteFile(tables, text.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write tables: %w", err)
 	}
 	return nil
 }

@@ -28,8 +28,13 @@ func TestChartIsWellFormedAndNamesEveryContender(t *testing.T) {
 	if err := os.WriteFile(in, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(out, []string{in}); err != nil {
+	tables := filepath.Join(dir, "t.md")
+	if err := run(out, tables, []string{in}); err != nil {
 		t.Fatal(err)
+	}
+	table, err := os.ReadFile(tables)
+	if err != nil || !strings.Contains(string(table), "| save & close | native, in place: 1ms<br>intact: 3ms |") {
+		t.Errorf("the table: %v\n%s", err, table)
 	}
 	svg, err := os.ReadFile(out)
 	if err != nil {
@@ -68,7 +73,7 @@ func TestChartRefusesWhatIsNotAReport(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(bad+".svg", []string{bad}); err == nil {
+	if err := run(bad+".svg", bad+".md", []string{bad}); err == nil {
 		t.Error("no error for a torn report")
 	}
 }
