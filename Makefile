@@ -7,7 +7,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## installs what the demo and the tests need (Debian packages, as root)
-	@scripts/setup.sh test
+	@scripts/setup.sh test lab
 
 build: ## bin/intact
 	go build -trimpath -o bin/intact ./cmd/intact

@@ -54,15 +54,15 @@ func abort(dev string) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(ctl)
+	defer func() { _ = unix.Close(ctl) }()
 	fd, err := openat(ctl, minor+"/abort", unix.O_WRONLY, 0)
-	if err == unix.ENOENT {
+	if errors.Is(err, unix.ENOENT) {
 		return nil // gone by now
 	}
 	if err != nil {
 		return fmt.Errorf("open connection %s: %w", minor, err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if _, err := unix.Write(fd, []byte("1")); err != nil {
 		return fmt.Errorf("abort connection %s: %w", minor, err)
 	}
@@ -81,7 +81,7 @@ func openFusectl() (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open fusectl: %w", err)
 	}
-	defer unix.Close(fsfd)
+	defer func() { _ = unix.Close(fsfd) }()
 	if err := unix.FsconfigCreate(fsfd); err != nil {
 		return -1, fmt.Errorf("open fusectl: %w", err)
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -160,7 +161,7 @@ func dup(fd int) (int, error) {
 // to move goroutines.
 func retry(call func() error) error {
 	for {
-		if err := call(); err != syscall.EINTR {
+		if err := call(); !errors.Is(err, syscall.EINTR) {
 			return err
 		}
 	}
@@ -170,7 +171,7 @@ func retry(call func() error) error {
 // makes the kernel look the name up once more. ENOENT would reach a program
 // that opens a name while another file is renamed over it.
 func stale(err error) error {
-	if err == syscall.ENOENT {
+	if errors.Is(err, syscall.ENOENT) {
 		return syscall.ESTALE
 	}
 	return err

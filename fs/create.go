@@ -71,7 +71,7 @@ func (c newcomer) settleIn(fd int, name string, kind uint32) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(opened)
+	defer func() { _ = unix.Close(opened) }()
 	return unix.Chmod(procPath(opened), want)
 }
 

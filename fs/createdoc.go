@@ -65,7 +65,7 @@ func (s *fileSystem) bornIn(parent int, c newcomer) (Attr, error) {
 	if err != nil {
 		return a, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := c.settleIn(fd, "", unix.S_IFREG); err != nil {
 		return a, err
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"sync"
@@ -33,7 +34,7 @@ func (s *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 	if err != nil {
 		return toStatus(err)
 	}
-	defer unix.Close(path)
+	defer func() { _ = unix.Close(path) }()
 	fd, err := openat(path, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return toStatus(err)
@@ -192,10 +193,10 @@ func readNames(dir *os.File) ([]fuse.DirEntry, error) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := unix.Getdents(fd, buf)
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
-		if err == syscall.ENOENT {
+		if errors.Is(err, syscall.ENOENT) {
 			return entries, nil // removed while open
 		}
 		if err != nil || n == 0 {

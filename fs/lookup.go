@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -94,7 +95,7 @@ func (s *fileSystem) find(dir *node, name string, in *fuse.InHeader) (*node, err
 	}
 	st, err := s.statName(dir, name)
 	switch {
-	case err == syscall.ENOENT:
+	case errors.Is(err, syscall.ENOENT):
 		return s.findUnfinished(dir, name, in)
 	case err != nil:
 		return nil, err

@@ -174,13 +174,6 @@ func (t *tree) unlinkLocked(n *node, dir *node, name string) {
 	t.reapLocked(dir)
 }
 
-// link gives a node one more name.
-func (t *tree) link(n *node, dir *node, name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.linkLocked(n, dir, name)
-}
-
 // unlink takes a name away. gone says that the backing inode has no name left
 // at all, so that its number may be used again for another file.
 func (t *tree) unlink(dir *node, name string, gone bool) {

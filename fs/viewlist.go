@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func (v *view) childIn(n *viewNode, name string, f freshness) (viewFile, error) 
 	case viewTimes:
 		return v.timeNamed(n, name)
 	case viewHistory, viewAt:
-		if found, err := v.nameIn(n, name, f); err != syscall.ENOENT {
+		if found, err := v.nameIn(n, name, f); !errors.Is(err, syscall.ENOENT) {
 			return found, err
 		}
 	}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -50,7 +51,7 @@ func (r *request) size() int64 { return recordSize(len(r.payload) + len(r.tail))
 // queued, and hands the lead to the next in the queue.
 func (j *Journal) submit(r *request) error {
 	j.mu.Lock()
-	if err := j.usable(); err != nil && (!r.internal || err != ErrClosed) {
+	if err := j.usable(); err != nil && (!r.internal || !errors.Is(err, ErrClosed)) {
 		j.mu.Unlock()
 		return err
 	}

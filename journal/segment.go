@@ -172,7 +172,7 @@ func (s *segment) begin(h segmentHeader) error {
 // record reads one record back, and checks it.
 func (s *segment) record(off int64, size int64) (record, error) {
 	buf := make([]byte, size)
-	if _, err := s.file.ReadAt(buf, off); err != nil && err != io.EOF {
+	if _, err := s.file.ReadAt(buf, off); err != nil && !errors.Is(err, io.EOF) {
 		return record{}, fmt.Errorf("read record: %w", err)
 	}
 	r, _, err := decodeRecord(buf, s.seq, s.salt)

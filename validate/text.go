@@ -128,7 +128,7 @@ var continuation = [...]struct {
 	low, high byte
 	next      state
 }{
-	inUTF1 - inUTF1:  {0x80, 0xbf, inString},
+	0:                {0x80, 0xbf, inString},
 	inUTF2 - inUTF1:  {0x80, 0xbf, inUTF1},
 	inUTF3 - inUTF1:  {0x80, 0xbf, inUTF2},
 	inUTFE0 - inUTF1: {0xa0, 0xbf, inUTF1},

@@ -158,12 +158,15 @@ func endChild(cmd *exec.Cmd, mountPoint string) error {
 		return fmt.Errorf("end server of %s: %w", mountPoint, err)
 	}
 	select {
-	case <-done:
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("server of %s: %w", mountPoint, err)
+		}
 		return nil
 	case <-time.After(30 * time.Second):
 		err := errors.Join(cmd.Process.Kill(), syscall.Unmount(mountPoint, syscall.MNT_DETACH))
-		<-done
-		return errors.Join(fmt.Errorf("server of %s had to be killed", mountPoint), err)
+		killed := <-done // its status says only that
+		return errors.Join(fmt.Errorf("server of %s had to be killed: %w", mountPoint, killed), err)
 	}
 }
 

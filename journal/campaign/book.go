@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -118,7 +119,7 @@ func onDisk(d *disktest.Disk, path string) (content []byte, mode uint32, exists 
 	}
 	defer func() { _ = f.Close() }() // was only read
 	content = make([]byte, info.Size)
-	if _, err := f.ReadAt(content, 0); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, 0, false
 	}
 	return content, uint32(info.Mode.Perm()), true
@@ -134,7 +135,7 @@ func (b *book) read(j *journal.Journal, d *disktest.Disk) error {
 		}
 		if ok {
 			content = make([]byte, c.Size())
-			if _, err := c.ReadAt(content, 0); err != nil && err != io.EOF {
+			if _, err := c.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
 			mode, exists = v.Attr.Mode, true

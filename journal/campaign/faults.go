@@ -132,7 +132,7 @@ func (workload) judge(f fault, what string, err error) error {
 	if f.explains(err) || errors.Is(err, journal.ErrStopped) {
 		return nil
 	}
-	return fmt.Errorf("%s: told %q", what, err)
+	return fmt.Errorf("%s: told: %w", what, err)
 }
 
 // refused enters that an operation failed. A version that was asked for may
@@ -160,7 +160,7 @@ func (b *book) present(s *session, f fault) error {
 		}
 		if ok {
 			content = make([]byte, c.Size())
-			if _, err := c.ReadAt(content, 0); err != nil && err != io.EOF {
+			if _, err := c.ReadAt(content, 0); err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
 			mode, exists = v.Attr.Mode, true

@@ -151,9 +151,9 @@ func (p Subject) start(ctx context.Context, data string, flags ...string) (*daem
 // kill ends the daemon at once and removes its dead mount.
 func (d *daemon) kill() error {
 	_ = d.cmd.Process.Kill() // it may have ended
-	<-d.done
+	ended := <-d.done
 	if err := unix.Unmount(d.data, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("detach %s: %w", d.data, err)
+		return fmt.Errorf("detach %s, whose daemon ended with %v: %w", d.data, ended, err)
 	}
 	return nil
 }

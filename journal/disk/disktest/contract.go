@@ -66,7 +66,7 @@ func content(t *testing.T, d disk.Disk, name string) string {
 	t.Helper()
 	f, err := d.Open(name)
 	ok(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<20))
 	ok(t, err)
 	return string(b)
@@ -79,7 +79,7 @@ func contractFiles(t *testing.T, d disk.Disk) {
 	}
 	f, err := d.OpenWrite("test:open", "f")
 	ok(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	_, err = f.WriteAt("test:write", []byte("there"), 6)
 	ok(t, err)
 	p := make([]byte, 20)
@@ -95,7 +95,7 @@ func contractFiles(t *testing.T, d disk.Disk) {
 	}
 	reader, err := d.Open("f")
 	ok(t, err)
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()
 	_, err = reader.WriteAt("test:write", []byte("x"), 0)
 	wantErrno(t, "write to a file opened for reading", err, syscall.EBADF)
 }
@@ -103,7 +103,7 @@ func contractFiles(t *testing.T, d disk.Disk) {
 func contractSizes(t *testing.T, d disk.Disk) {
 	f, err := d.Create("test:create", "f", 0o600)
 	ok(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size := func(want int64) {
 		t.Helper()
 		info, err := f.Stat()
@@ -236,7 +236,7 @@ func contractDirs(t *testing.T, d disk.Disk) {
 func contractAttr(t *testing.T, d disk.Disk) {
 	f, err := d.Create("test:create", "f", 0o600)
 	ok(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	was, err := f.Attr()
 	ok(t, err)
 	want := was
@@ -262,7 +262,7 @@ func contractAttr(t *testing.T, d disk.Disk) {
 func Xattrs(t *testing.T, d disk.Disk) {
 	f, err := d.Create("test:create", "f", 0o600)
 	ok(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	a, err := f.Attr()
 	ok(t, err)
 	big := bytes.Repeat([]byte("v"), 1000)
@@ -281,7 +281,7 @@ func contractUnlinked(t *testing.T, d disk.Disk) {
 	write(t, d, "f", "still here")
 	f, err := d.Open("f")
 	ok(t, err)
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	write(t, d, "g", "other")
 	ok(t, d.Rename("test:rename", "g", "f"))
 	p := make([]byte, 10)
@@ -296,12 +296,12 @@ func contractClone(t *testing.T, d disk.Disk) {
 	write(t, d, "src", text)
 	src, err := d.Open("src")
 	ok(t, err)
-	defer src.Close()
+	defer func() { _ = src.Close() }()
 	for _, size := range []int64{int64(len(text)), 5000, 0, int64(len(text)) + 1} {
 		name := "clone" + strconv.FormatInt(size, 10)
 		f, err := d.Create("test:create", name, 0o600)
 		ok(t, err)
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		c, is := f.(disk.Cloner)
 		if !is {
 			return
@@ -332,11 +332,11 @@ func contractOddNames(t *testing.T, d disk.Disk) {
 	ok(t, d.MkdirAll("test:mkdir", "dir", 0o755))
 	for _, name := range []string{"../f", "dir/../../f", "/etc/passwd"} {
 		if f, err := d.Open(name); err == nil {
-			f.Close()
+			_ = f.Close()
 			t.Errorf("open %q works", name)
 		}
 		if f, err := d.Create("test:create", name+".intact-test", 0o600); err == nil {
-			f.Close()
+			_ = f.Close()
 			t.Errorf("create %q works", name)
 		}
 	}

@@ -54,7 +54,7 @@ func (f *file) WriteAt(step disk.Step, p []byte, off int64) (int, error) {
 	err := f.changing(step)
 	n := len(p)
 	switch {
-	case err == ErrCrashed, err == syscall.EBADF:
+	case errors.Is(err, ErrCrashed), errors.Is(err, syscall.EBADF):
 		n = 0
 	case err != nil:
 		n = n / 2 &^ (sectorSize - 1)
