@@ -42,7 +42,7 @@ func (s *fileSystem) savedIno(dir *node, name string, backing uint64) uint64 {
 	if err != nil {
 		return firstIno(backing)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	var value [24]byte
 	n, err := unix.Getxattr(procPath(fd), inoXattr, value[:])
 	if err != nil {

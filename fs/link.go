@@ -41,7 +41,7 @@ func (s *fileSystem) linkPlain(n *node, to place) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	parent, err := s.dirFD(to.dir)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (s *fileSystem) linkCopy(n *node, to place) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(from)
+	defer func() { _ = unix.Close(from) }()
 	parent, err := s.dirFD(to.dir)
 	if err != nil {
 		return nil, err
@@ -135,7 +135,7 @@ func (s *fileSystem) linkCopy(n *node, to place) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	for {
 		copied, err := unix.CopyFileRange(from, nil, fd, nil, copyRangeMax, 0)
 		if errors.Is(err, syscall.EINTR) {
@@ -200,7 +200,7 @@ func (w *writer) writeThrough() error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	buf := make([]byte, min(max(content.Size(), 1), 1<<20))
 	for off := int64(0); ; {
 		n, err := readAt(content, buf, off)

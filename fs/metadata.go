@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"strings"
 	"syscall"
@@ -32,7 +33,7 @@ func (d *document) attr() (Attr, error) {
 		if err != nil {
 			return Attr{}, err
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		if a, err = readAttr(fd); err != nil {
 			return Attr{}, err
 		}
@@ -62,7 +63,7 @@ func readAttr(fd int) (Attr, error) {
 	}
 	for _, name := range names {
 		value, err := xattrValue(procPath(fd), name)
-		if err == unix.ENODATA {
+		if errors.Is(err, unix.ENODATA) {
 			continue
 		}
 		if err != nil {
@@ -168,7 +169,7 @@ func (d *document) change(beneath func(path string) error, unborn func(a *Attr) 
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := beneath(procPath(fd)); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"fmt"
 	"syscall"
 
@@ -155,7 +156,7 @@ func (s *fileSystem) syncDir(dir *node) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	return retry(func() error { return unix.Fsync(fd) })
 }
 
@@ -173,7 +174,7 @@ func (s *fileSystem) dropName(d *document, dir *node, name string) (bool, error)
 	}
 	err = retry(func() error { return unix.Unlinkat(parent, name, 0) })
 	existed := err == nil
-	if err == syscall.ENOENT && d.taken() {
+	if errors.Is(err, syscall.ENOENT) && d.taken() {
 		err = nil // only begun: nothing beneath to remove
 	}
 	if err != nil {

@@ -331,7 +331,7 @@ func (s *fileSystem) materialize(d *document, from, to place) error {
 		if err != nil {
 			return err
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		s.tree.move(from.dir, from.name, to.dir, to.name)
 		if err := writeAttr(fd, born); err != nil {
 			return err

@@ -31,7 +31,7 @@ func (s *fileSystem) judgeIncoming(n *node, to place, baseFull bool, in *fuse.In
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	got := &incoming{}
 	if got.attr, err = readAttr(fd); err != nil {
 		return nil, err

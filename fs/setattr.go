@@ -60,7 +60,7 @@ func (s *fileSystem) setSize(n *node, d *document, in *fuse.SetAttrIn, size int6
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := retry(func() error { return unix.Truncate(procPath(fd), size) }); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *fileSystem) setPlainAttr(n *node, in *fuse.SetAttrIn) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if n.kind == unix.S_IFLNK {
 		return applyAttr(fd, "", unix.AT_EMPTY_PATH, in)
 	}

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"errors"
 
 	"golang.org/x/sys/unix"
 )
@@ -66,7 +67,7 @@ func (v *view) live(path string) (access, uint32, bool) {
 		if err != nil {
 			return access{}, 0, false
 		}
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(fd, "", &st, unix.AT_EMPTY_PATH); err != nil {
@@ -77,7 +78,7 @@ func (v *view) live(path string) (access, uint32, bool) {
 	if err == nil {
 		a.acl = acl
 	}
-	return a, st.Mode & unix.S_IFMT, err == nil || err == unix.ENODATA || err == unix.EOPNOTSUPP
+	return a, st.Mode & unix.S_IFMT, err == nil || errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP)
 }
 
 // fileAccess is who may read a version: those who might read the file it came

@@ -36,7 +36,7 @@ type viewEntry struct {
 // a moment ago lacks may be new.
 func (v *view) child(n *viewNode, name string) (viewFile, error) {
 	f, err := v.childIn(n, name, cachedOK)
-	if err == syscall.ENOENT {
+	if errors.Is(err, syscall.ENOENT) {
 		return v.childIn(n, name, fresh)
 	}
 	return f, err
@@ -170,7 +170,7 @@ func (v *view) list(n *viewNode) ([]viewEntry, error) {
 		}
 		for _, name := range names {
 			f, err := v.shown(n, name, cachedOK)
-			if err == syscall.ENOENT {
+			if errors.Is(err, syscall.ENOENT) {
 				continue
 			}
 			if err != nil {

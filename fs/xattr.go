@@ -55,7 +55,7 @@ func (s *fileSystem) xattr(n *node, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	return xattrValue(procPath(fd), name)
 }
 
@@ -114,7 +114,7 @@ func (s *fileSystem) listXattrs(n *node) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	return xattrNames(procPath(fd))
 }
 
@@ -168,6 +168,6 @@ func (s *fileSystem) changeXattr(id uint64, name string, beneath func(string) er
 	if err != nil {
 		return toStatus(err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	return toStatus(beneath(procPath(fd)))
 }

@@ -248,7 +248,7 @@ func mustSeal(t *testing.T, s *Stage) Sealed {
 func content(t *testing.T, s *Stage) []byte {
 	t.Helper()
 	b := make([]byte, s.Size())
-	if n, err := s.ReadAt(b, 0); n != len(b) || err != nil && err != io.EOF {
+	if n, err := s.ReadAt(b, 0); n != len(b) || err != nil && !errors.Is(err, io.EOF) {
 		t.Fatalf("ReadAt(%d bytes, 0) = %d, %v", len(b), n, err)
 	}
 	return b
@@ -260,7 +260,7 @@ func sealedBytes(t *testing.T, out Sealed) []byte {
 		return out.Inline
 	}
 	b := make([]byte, out.Size)
-	if n, err := out.File.ReadAt(b, 0); n != len(b) || err != nil && err != io.EOF {
+	if n, err := out.File.ReadAt(b, 0); n != len(b) || err != nil && !errors.Is(err, io.EOF) {
 		t.Fatalf("sealed file: %d, %v", n, err)
 	}
 	return b

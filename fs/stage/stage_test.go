@@ -148,7 +148,7 @@ func TestReadAt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := make([]byte, tt.n)
 			n, err := s.ReadAt(p, tt.off)
-			if string(p[:n]) != tt.want || err != tt.err {
+			if string(p[:n]) != tt.want || !errors.Is(err, tt.err) {
 				t.Errorf("ReadAt = %q, %v; want %q, %v", p[:n], err, tt.want, tt.err)
 			}
 		})

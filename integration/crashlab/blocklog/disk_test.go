@@ -83,10 +83,10 @@ func TestDiskBounds(t *testing.T) {
 	if _, err := d.WriteAt(filled(1, 2), -1); err == nil {
 		t.Error("write before the start: got no error")
 	}
-	if n, err := d.ReadAt(make([]byte, 8), PageSize-4); n != 4 || err != io.EOF {
+	if n, err := d.ReadAt(make([]byte, 8), PageSize-4); n != 4 || !errors.Is(err, io.EOF) {
 		t.Errorf("read over the end: got %d, %v, want 4, EOF", n, err)
 	}
-	if n, err := d.ReadAt(make([]byte, 8), PageSize); n != 0 || err != io.EOF {
+	if n, err := d.ReadAt(make([]byte, 8), PageSize); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("read past the end: got %d, %v, want 0, EOF", n, err)
 	}
 	d.ZeroAt(PageSize-8, 100)

@@ -153,7 +153,7 @@ func (d *daemon) kill() error {
 	_ = d.cmd.Process.Kill() // it may have ended
 	ended := <-d.done
 	if err := unix.Unmount(d.data, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("detach %s, whose daemon ended with %v: %w", d.data, ended, err)
+		return fmt.Errorf("detach %s, whose daemon ended with %w: %w", d.data, ended, err)
 	}
 	return nil
 }

@@ -84,10 +84,10 @@ func contractFiles(t *testing.T, d disk.Disk) {
 	ok(t, err)
 	p := make([]byte, 20)
 	n, err := f.ReadAt(p, 4)
-	if n != 7 || err != io.EOF || string(p[:n]) != "o there" {
+	if n != 7 || !errors.Is(err, io.EOF) || string(p[:n]) != "o there" {
 		t.Errorf("read past the end: %d, %v, %q", n, err, p[:n])
 	}
-	if n, err := f.ReadAt(p, 100); n != 0 || err != io.EOF {
+	if n, err := f.ReadAt(p, 100); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("read behind the end: %d, %v", n, err)
 	}
 	if n, err := f.ReadAt(p[:4], 0); n != 4 || err != nil {
