@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"testing"
 )
