@@ -183,7 +183,10 @@ func (a *appender) known(it *Item) (bool, error) {
 	if a.h.abandoned(rec.Pack) {
 		return false, nil
 	}
-	return a.confirm(rec, it)
+	// A copy: to confirm it the batch so far is finished, which moves the
+	// records that rec points among.
+	left := *rec
+	return a.confirm(&left, it)
 }
 
 // confirm makes durable what an earlier process left. An entry that is not
