@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 export PATH := $(PATH):/usr/local/go/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test race integration programs differential fuzz bench chart crashlab crashmem lint check clean
+.PHONY: help setup build demo test race integration programs differential kills fuzz bench chart crashlab crashmem lint check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ programs: build ## installs many programs, drives each through a mount, writes d
 
 differential: build ## random operations against the mount, native files and a model, the long form
 	INTACT_DIFFERENTIAL=2000 INTACT_REQUIRE_FUSE=1 go test -count=1 -timeout 120m -v ./integration/differential/
+
+kills: build ## a thousand kills of the daemon, a thousand of writers, with the count
+	INTACT_KILLS=$${INTACT_KILLS:-1000} INTACT_REQUIRE_FUSE=1 go test -count=1 -timeout 90m -v -run 'TestKilled(Daemon|Writers)' ./integration/
 
 fuzz: ## every fuzz target for FUZZTIME each (default 30s)
 	scripts/fuzz.sh

@@ -91,7 +91,7 @@ var writers = []writer{
 }
 
 // start runs the writer on a file, which has version seq.
-func (w writer) start(t *testing.T, path string, seq int64, count int) *harness.Proc {
+func (w writer) start(t testing.TB, path string, seq int64, count int) *harness.Proc {
 	t.Helper()
 	return harness.Cmd{Args: []string{
 		harness.Tool(t, w.tool), "testdata/writers/" + w.script, path,
@@ -101,7 +101,7 @@ func (w writer) start(t *testing.T, path string, seq int64, count int) *harness.
 
 // acked is the last number that a writer said it had saved; an unfinished
 // line says nothing.
-func acked(t *testing.T, p *harness.Proc, before int64) int64 {
+func acked(t testing.TB, p *harness.Proc, before int64) int64 {
 	t.Helper()
 	out := p.Stdout()
 	lines := strings.Split(out[:strings.LastIndexByte(out, '\n')+1], "\n")
@@ -116,7 +116,7 @@ func acked(t *testing.T, p *harness.Proc, before int64) int64 {
 }
 
 // waitAck returns when the writer has saved once.
-func waitAck(t *testing.T, p *harness.Proc) {
+func waitAck(t testing.TB, p *harness.Proc) {
 	t.Helper()
 	harness.Eventually(t, "the first save", func() bool {
 		if p.Exited() {
@@ -130,7 +130,7 @@ func waitAck(t *testing.T, p *harness.Proc) {
 // watch reads a file over and over until stop is closed, and reports whatever
 // is not a whole document, or older than one it has read before. A dead mount
 // is no fault of a document.
-func watch(t *testing.T, path string, parse func([]byte) (int64, error), stop <-chan struct{}) (reads int) {
+func watch(t testing.TB, path string, parse func([]byte) (int64, error), stop <-chan struct{}) (reads int) {
 	var last int64
 	for {
 		select {

@@ -17,13 +17,14 @@ import (
 // TestKilledWriters kills writers of all kinds at random instants while
 // readers look on: 8 kinds by 26 rounds.
 func TestKilledWriters(t *testing.T) {
-	m := harness.Start(t, harness.Options{})
-	rounds := harness.Scale(26, 200)
+	c := &campaign{asked: killsAsked(t, 208, 1600)}
+	t.Cleanup(func() { c.print(t, "writers") }) // after the last verify
+	m := harness.Start(t, harness.Options{Lifetime: c.lifetime()})
 	t.Run("kinds", func(t *testing.T) {
-		for _, w := range writers {
+		for i, w := range writers {
 			t.Run(w.name, func(t *testing.T) {
 				t.Parallel()
-				killWriter(t, m, w, rounds)
+				killWriter(c.counting(t), c, m, w, c.share(i, len(writers)))
 			})
 		}
 	})
@@ -38,7 +39,7 @@ func TestKilledWriters(t *testing.T) {
 	}
 }
 
-func killWriter(t *testing.T, m *harness.Mount, w writer, rounds int) {
+func killWriter(t testing.TB, c *campaign, m *harness.Mount, w writer, rounds int) {
 	path := m.File(w.file)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -55,7 +56,9 @@ func killWriter(t *testing.T, m *harness.Mount, w writer, rounds int) {
 		p.Signal(syscall.SIGKILL)
 		p.KillGroup()
 		p.Wait(t, 0)
-		seq = checkAcked(t, fmt.Sprintf("round %d", round), path, w, acked(t, p, seq))
+		ack := acked(t, p, seq)
+		c.killed(ack - seq)
+		seq = checkAcked(t, fmt.Sprintf("round %d", round), path, w, ack)
 		if t.Failed() {
 			return
 		}
@@ -64,7 +67,7 @@ func killWriter(t *testing.T, m *harness.Mount, w writer, rounds int) {
 
 // checkAcked reads what a writer left when it was killed: the version it saw
 // saved last, or the one it was about to see.
-func checkAcked(t *testing.T, when, path string, w writer, ack int64) int64 {
+func checkAcked(t testing.TB, when, path string, w writer, ack int64) int64 {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -87,33 +90,43 @@ func checkAcked(t *testing.T, when, path string, w writer, ack int64) int64 {
 // whole as they lie there, recovery makes the directory verify, and what a
 // writer saw saved is found.
 func TestKilledDaemon(t *testing.T) {
-	rounds := harness.Scale(52, 300)
-	for i := range 4 {
-		t.Run(fmt.Sprintf("mount%d", i), func(t *testing.T) {
-			t.Parallel()
-			over := i == 3 // one of them stays above its own directory
-			m := harness.New(t, harness.Options{Over: over})
-			k := daemonKiller{m: m, seqs: make([]int64, len(writers))}
-			for round := range rounds {
-				k.round(t, round, []int{(2*i + round) % len(writers), (2*i + round + 3) % len(writers)})
-				if t.Failed() {
-					return
-				}
-			}
-			m.Start()
-			k.check(t, "at last")
-		})
+	c := &campaign{asked: killsAsked(t, 208, 1200)}
+	t.Cleanup(func() { c.print(t, "daemons") }) // after the last verify
+	// Most kills hit commits; with short delays they hit publications, too.
+	mounts := []harness.Options{
+		{},
+		{Flags: []string{"--publish-delay=1ms"}},
+		{Flags: []string{"--publish-delay=20ms"}},
+		{Over: true}, // stays above its own directory
 	}
+	t.Run("mounts", func(t *testing.T) {
+		for i, o := range mounts {
+			t.Run(fmt.Sprintf("mount%d", i), func(t *testing.T) {
+				t.Parallel()
+				counting := c.counting(t)
+				k := daemonKiller{c: c, m: harness.New(counting, o), seqs: make([]int64, len(writers))}
+				for round := range c.share(i, len(mounts)) {
+					k.round(counting, round, []int{(2*i + round) % len(writers), (2*i + round + 3) % len(writers)})
+					if t.Failed() {
+						return
+					}
+				}
+				k.m.Start()
+				k.check(counting, "at last")
+			})
+		}
+	})
 }
 
 type daemonKiller struct {
+	c    *campaign
 	m    *harness.Mount
 	seqs []int64 // the last version of each writer
 }
 
 // round mounts, checks what the round before left, and kills the daemon under
 // the given writers.
-func (k *daemonKiller) round(t *testing.T, round int, kinds []int) {
+func (k *daemonKiller) round(t testing.TB, round int, kinds []int) {
 	t.Helper()
 	when := fmt.Sprintf("round %d", round)
 	k.m.Start()
@@ -136,13 +149,17 @@ func (k *daemonKiller) round(t *testing.T, round int, kinds []int) {
 	k.m.Kill()
 	endReaders()
 
+	saves := int64(0)
 	for i, kind := range kinds {
 		r := procs[i].Wait(t, 0) // its next save fails
 		if r.Code == 0 {
 			t.Errorf("%s: %s did not notice that the mount was gone", when, writers[kind].name)
 		}
-		k.seqs[kind] = acked(t, procs[i], k.seqs[kind])
+		ack := acked(t, procs[i], k.seqs[kind])
+		saves += ack - k.seqs[kind]
+		k.seqs[kind] = ack
 	}
+	k.c.killed(saves)
 	if k.m.Point != k.m.Dir {
 		k.checkPlain(t, when)
 	}
@@ -152,7 +169,7 @@ func (k *daemonKiller) round(t *testing.T, round int, kinds []int) {
 }
 
 // check reads every file through the mount.
-func (k *daemonKiller) check(t *testing.T, when string) {
+func (k *daemonKiller) check(t testing.TB, when string) {
 	t.Helper()
 	for kind, w := range writers {
 		if k.seqs[kind] > 0 {
@@ -163,7 +180,7 @@ func (k *daemonKiller) check(t *testing.T, when string) {
 
 // checkPlain reads the plain files as somebody would who has the directory
 // but no intact: old perhaps, and whole.
-func (k *daemonKiller) checkPlain(t *testing.T, when string) {
+func (k *daemonKiller) checkPlain(t testing.TB, when string) {
 	t.Helper()
 	for kind, w := range writers {
 		content, err := os.ReadFile(k.m.Backing(w.file))
@@ -185,7 +202,7 @@ func (k *daemonKiller) checkPlain(t *testing.T, when string) {
 }
 
 // recover brings the directory up to date without mounting, and verifies it.
-func (k *daemonKiller) recover(t *testing.T, when string) {
+func (k *daemonKiller) recover(t testing.TB, when string) {
 	t.Helper()
 	if k.m.Point == k.m.Dir {
 		return // the dead mount hides it
