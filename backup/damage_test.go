@@ -42,9 +42,10 @@ func TestFlippedByteIsFoundAndContained(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := slices.Concat(rep.Damage, rep.Torn)
-		if len(found) != 1 || found[0].File != name || found[0].Path != "f" || found[0].Offset > off {
-			t.Fatalf("at %d: got %+v, want it found once in %s", off, found, name)
+		// Also in the last append, which was acknowledged as all others.
+		found := rep.Damage
+		if len(rep.Torn) > 0 || len(found) != 1 || found[0].File != name || found[0].Path != "f" || found[0].Offset > off {
+			t.Fatalf("at %d: got %+v, want it found once in %s", off, rep, name)
 		}
 		// Of what is in front of the flip and what is no delta against
 		// the entry that was hit, nothing may be lost.
@@ -53,9 +54,6 @@ func TestFlippedByteIsFoundAndContained(t *testing.T) {
 			if e.Offset <= off {
 				hit = e
 			}
-		}
-		if len(rep.Torn) > 0 && hit.Tx != 7 {
-			t.Errorf("at %d: version %d counts as torn", off, hit.Tx)
 		}
 		for _, e := range entries {
 			got, err := readVersion(s, "f", e.Tx)

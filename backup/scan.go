@@ -120,6 +120,9 @@ func (w *window) record(pack string, off int64) (record, error) {
 		return record{}, fmt.Errorf("%w: no entry begins here", ErrDamaged)
 	}
 	line, err := w.at(off+skipHead, n)
+	if errors.Is(err, errShort) && w.wholeLine(off+skipHead) {
+		err = fmt.Errorf("%w: length of the line", ErrDamaged)
+	}
 	if err != nil {
 		return record{}, err
 	}
@@ -131,6 +134,19 @@ func (w *window) record(pack string, off int64) (record, error) {
 		return record{}, errShort
 	}
 	return rec, nil
+}
+
+// wholeLine reports whether a sealed line lies at off, whatever length it is
+// said to have: an entry that only its length makes longer than the pack was
+// not cut short.
+func (w *window) wholeLine(off int64) bool {
+	p, err := w.at(off, min(maxLine, w.size-off))
+	if err != nil {
+		return false
+	}
+	end := bytes.IndexByte(p, '\n') // JSON has none before the last byte
+	var h header
+	return end >= 0 && openLine(p[:end+1], &h) == nil
 }
 
 // resync returns the offset, from off on, at which the next good entry
@@ -158,24 +174,34 @@ func (w *window) resync(pack string, off int64) int64 {
 }
 
 // tornAt reports whether a stretch of the pack that begins at off and failed
-// with err is what an interrupted append leaves: an entry cut short, or one
-// of whose sectors were never written and read as zeros.
+// with err is what an interrupted append leaves: an entry cut short, or one of
+// which something never reached the disk and reads as zeros. What reaches it
+// does so in whole sectors, and the line of a large content comes after the
+// frame. A sector counts from off on, as entries before may share it, and up
+// to its end, as nothing but the same append lies behind. No entry has such
+// zeros: it begins with a magic number and ends with a checksum, and what is
+// between is compressed.
 func (w *window) tornAt(off, end int64, err error) bool {
-	if errors.Is(err, errShort) {
+	if errors.Is(err, errShort) || w.zeros(off, min(off+skipHead, w.size)) {
 		return true
 	}
-	const sector = 512
-	var zeros [sector]byte
 	for off < end {
-		n := min(sector-off%sector, end-off)
-		p, err := w.at(off, n)
-		if err != nil {
-			return false
-		}
-		if n >= skipHead && bytes.Equal(p, zeros[:n]) {
+		next := min(off-off%sectorSize+sectorSize, w.size)
+		if w.zeros(off, next) {
 			return true
 		}
-		off += n
+		off = next
 	}
 	return false
+}
+
+// sectorSize is the least that a disk writes at once, in bytes.
+const sectorSize = 512
+
+// zeros reports whether the bytes from off up to end, at most a sector, are
+// there, and all zero.
+func (w *window) zeros(off, end int64) bool {
+	var zeros [sectorSize]byte
+	p, err := w.at(off, end-off)
+	return err == nil && len(p) > 0 && bytes.Equal(p, zeros[:len(p)])
 }
