@@ -78,7 +78,6 @@ func (a *appender) content(rec record, content []byte) error {
 		return err
 	}
 	if frame == nil {
-		rec.DeltaBase = 0
 		frame = a.s.codec.encodeWhole(content)
 	}
 	if err := a.put(rec, frame); err != nil {
@@ -89,8 +88,10 @@ func (a *appender) content(rec record, content []byte) error {
 }
 
 // delta encodes content against what the chain of the pack says, and sets
-// rec.DeltaBase. It returns nil if there is nothing to gain from it.
+// rec.DeltaBase; where that gains little, it encodes it whole, for the next to
+// be deltas against. It returns nil if there is nothing to be a delta against.
 func (a *appender) delta(rec *record, content []byte) ([]byte, error) {
+	rec.DeltaBase = 0
 	t := a.t
 	if a.f == nil {
 		t = a.h.tail
@@ -119,8 +120,10 @@ func (a *appender) delta(rec *record, content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if 4*len(frame) > len(content) && len(a.s.codec.encodeWhole(content)) <= len(frame) {
-		return nil, nil
+	if 8*len(frame) > len(content) { // else it is short beside whatever the whole takes
+		if whole := a.s.codec.encodeWhole(content); 3*len(whole) <= 4*len(frame) {
+			return whole, nil
+		}
 	}
 	rec.DeltaBase = tx
 	return frame, nil

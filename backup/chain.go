@@ -83,10 +83,12 @@ func (c *chain) base(size int64, full bool) uint64 {
 	case c.key.tx == 0 || size < c.key.size/8 || size > largeContent || c.last.size > largeContent:
 		return 0
 	case size < smallContent && c.key.size < smallContent:
-		if full || c.worn() {
+		if full || c.worn() || outgrown(c.key.size, size) {
 			return 0
 		}
 		return c.key.tx
+	case outgrown(c.last.size, size):
+		return 0
 	}
 	base := c.last
 	if c.last.run >= maxRun {
@@ -97,6 +99,11 @@ func (c *chain) base(size int64, full bool) uint64 {
 	}
 	return base.tx
 }
+
+// outgrown reports whether most of a content of size bytes can't come from a
+// base of old: what begins as {} must not be what the document that it grows
+// into is a delta against.
+func outgrown(old, size int64) bool { return size > 2*old }
 
 // worn reports whether deltas have moved so far from a small keyframe that
 // the next one would cost more than the versions since the keyframe did on

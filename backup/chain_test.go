@@ -104,6 +104,40 @@ func TestChainGoesOnPastASmallContent(t *testing.T) {
 	}
 }
 
+// What a document grew out of is no base for it.
+func TestChainOfADocumentThatGrows(t *testing.T) {
+	for _, tt := range []struct {
+		name         string
+		first, later int64
+		want         uint64 // what the second is a delta against
+	}{
+		{"begins as {}", 3, 5300, 0},
+		{"begins as nothing", 0, 1, 0},
+		{"begins as {}, becomes large", 3, 19 << 20, 0},
+		{"more than doubles", 2000, 4001, 0},
+		{"doubles", 2000, 4000, 1},
+		{"large, more than doubles", 1 << 20, 2<<20 + 1, 0},
+		{"large, doubles", 1 << 20, 2 << 20, 1},
+		{"small, becomes large", 200 << 10, 300 << 10, 1},
+		{"stays empty", 0, 0, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var c chain
+			c.add(1, tt.first, 0, 20)
+			if got := c.base(tt.later, false); got != tt.want {
+				t.Fatalf("a delta against %d, want %d", got, tt.want)
+			}
+			if tt.want != 0 {
+				return
+			}
+			c.add(2, tt.later, 0, tt.later/4)
+			if got := c.base(tt.later, false); got != 2 {
+				t.Errorf("the next is a delta against %d, want 2", got)
+			}
+		})
+	}
+}
+
 func TestChainAsksForAKeyframeWhenThePackIsFull(t *testing.T) {
 	var c chain
 	feed(&c, 3, 5000, 1000, 50)

@@ -175,12 +175,12 @@ func TestFrameOfAnotherSizeIsNotDecoded(t *testing.T) {
 	for _, size := range []uint64{0, 11, largeContent, 1 << 40, math.MaxUint64} {
 		huge := binary.LittleEndian.AppendUint64(bytes.Clone(frame), size)
 		huge = append(huge, 1, 0, 0) // an empty raw block, the last
-		if _, err := c.decode(huge, nil, digest{}, 10); !errors.Is(err, ErrDamaged) {
+		if _, err := c.decode(huge, nil, nil, 10); !errors.Is(err, ErrDamaged) {
 			t.Errorf("a frame that claims %d bytes: got %v, want ErrDamaged", size, err)
 		}
 	}
 	for _, junk := range []string{"", "x", "not a frame at all"} {
-		if _, err := c.decode([]byte(junk), nil, digest{}, 10); !errors.Is(err, ErrDamaged) {
+		if _, err := c.decode([]byte(junk), nil, nil, 10); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%q: got %v, want ErrDamaged", junk, err)
 		}
 	}

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -135,9 +136,10 @@ func framesOf(rec *record, lookup func(uint64) (*record, bool)) ([]record, error
 }
 
 // restore returns the content of the first of frames, which is of at most
-// largeContent bytes.
+// largeContent bytes. Each frame is held to its checksum, the content to its
+// digest: those on the way to it need none of their own.
 func (s *Store) restore(pack io.ReaderAt, frames []record) ([]byte, error) {
-	var content []byte
+	var content, spare []byte
 	from := len(frames)
 	for i := range frames {
 		if known, ok := s.codec.recall(frames[i].SHA256); ok {
@@ -145,20 +147,35 @@ func (s *Store) restore(pack io.ReaderAt, frames []record) ([]byte, error) {
 			break
 		}
 	}
+	if from == 0 {
+		return content, nil
+	}
 	for i := from - 1; i >= 0; i-- {
-		var err error
-		if content, err = s.step(pack, &frames[i], content); err != nil {
+		next, err := s.step(pack, &frames[i], content, spare)
+		if err != nil {
 			return nil, err
 		}
+		if i < from-1 { // what the cache knows is not ours to write over
+			spare = content
+		}
+		content = next
 	}
-	if from > 0 {
-		s.codec.remember(frames[0].SHA256, content)
+	if err := checkDigest(&frames[0], content); err != nil {
+		return nil, err
 	}
+	s.codec.remember(frames[0].SHA256, content)
 	return content, nil
 }
 
+func checkDigest(r *record, content []byte) error {
+	if sha256.Sum256(content) != r.SHA256 {
+		return fmt.Errorf("%w: version %d in %s at %d: content does not match its digest", ErrDamaged, r.Tx, r.Pack, r.Offset)
+	}
+	return nil
+}
+
 // step undoes one frame.
-func (s *Store) step(pack io.ReaderAt, r *record, base []byte) ([]byte, error) {
+func (s *Store) step(pack io.ReaderAt, r *record, base, spare []byte) ([]byte, error) {
 	frame := make([]byte, r.frameLen)
 	if n, err := pack.ReadAt(frame, r.frameOff); n < len(frame) {
 		if errors.Is(err, io.EOF) {
@@ -175,7 +192,7 @@ func (s *Store) step(pack io.ReaderAt, r *record, base []byte) ([]byte, error) {
 	} else if base == nil {
 		base = []byte{}
 	}
-	content, err := s.codec.decode(frame, base, r.SHA256, r.Size)
+	content, err := s.codec.decode(frame, base, spare, r.Size)
 	if err != nil {
 		return nil, fmt.Errorf("version %d in %s at %d: %w", r.Tx, r.Pack, r.Offset, err)
 	}

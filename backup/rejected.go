@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -118,7 +119,10 @@ func (s *Store) openNote(ctx context.Context, f disk.File, n *note) (Content, er
 	if got := fmt.Sprintf("%08x", crc32.Checksum(frame, castagnoli)); got != n.FrameCk {
 		return nil, fmt.Errorf("%w: %s: checksum of the frame", ErrDamaged, name)
 	}
-	content, err := s.codec.decode(frame, nil, r.SHA256, n.Held)
+	content, err := s.codec.decode(frame, nil, nil, n.Held)
+	if err == nil && sha256.Sum256(content) != r.SHA256 {
+		err = fmt.Errorf("%w: content does not match its digest", ErrDamaged)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}

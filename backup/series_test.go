@@ -173,6 +173,57 @@ func TestSmallSeriesCostsLittle(t *testing.T) {
 	}
 }
 
+// A document that a program creates as {} and then fills must cost what it
+// would have without that.
+func TestDocumentThatBeginsAsNothing(t *testing.T) {
+	const saves = 200
+	next := smallDocument()
+	for name, first := range map[string]string{"braces": "{}\n", "empty": "", "an eighth": string(next(0)[:700])} {
+		t.Run(name, func(t *testing.T) {
+			d := disktest.New()
+			s := openStore(t, d)
+			mustAdd(t, s, "f.json", bytesItem(1, []byte(first)))
+			for tx := uint64(2); tx <= saves; tx++ {
+				mustAdd(t, s, "f.json", bytesItem(tx, next(int(tx))))
+			}
+			if got, bound := stored(d), int64(saves*450+3000); got > bound {
+				t.Errorf("%d saves take %d bytes, want at most %d", saves, got, bound)
+			}
+			whole := 0
+			for _, e := range mustList(t, s, "f.json") {
+				if e.DeltaBase == 0 {
+					whole++
+				}
+			}
+			if whole > 4 {
+				t.Errorf("%d of %d versions are whole", whole, saves)
+			}
+			fresh := openStore(t, d)
+			wantVersion(t, fresh, "f.json", 1, first)
+			wantVersion(t, fresh, "f.json", 2, string(next(2)))
+			wantVersion(t, fresh, "f.json", saves, string(next(saves)))
+		})
+	}
+}
+
+// A content that shares nothing with the one before becomes the base of the
+// next instead of hanging on what was.
+func TestReplacedDocumentIsAKeyframe(t *testing.T) {
+	d := disktest.New()
+	s := openStore(t, d)
+	rng := rand.New(rand.NewSource(7))
+	noise := make([]byte, 6000)
+	for tx := uint64(1); tx <= 20; tx++ {
+		if tx%10 == 1 {
+			_, _ = rng.Read(noise)
+		}
+		mustAdd(t, s, "f", bytesItem(tx, fmt.Appendf(bytes.Clone(noise), "%d", tx)))
+	}
+	if got, bound := stored(d), int64(2*6000+20*450); got > bound {
+		t.Errorf("20 saves of two documents take %d bytes, want at most %d", got, bound)
+	}
+}
+
 func TestEmptiedAndFilledAgain(t *testing.T) {
 	b := newBigSeries(1 << 20)
 	d := disktest.New()

@@ -224,7 +224,10 @@ func (c *packCheck) content(ctx context.Context, f disk.File, r *record) error {
 			c.recent.put(r.DeltaBase, base, int64(len(base)))
 		}
 	}
-	content, err := c.s.step(f, r, base)
+	content, err := c.s.step(f, r, base, nil)
+	if err == nil {
+		err = checkDigest(r, content)
+	}
 	if err == nil {
 		c.recent.put(r.Tx, content, int64(len(content)))
 	}
