@@ -46,6 +46,8 @@ type memStore struct {
 	moveOnce func()
 	// beforeCommit runs in Commit with no lock held.
 	beforeCommit func(Commit)
+	// beforePending runs in Pending with no lock held.
+	beforePending func(path string)
 }
 
 type memVersion struct {
@@ -58,6 +60,12 @@ func newMemStore(root string) *memStore {
 }
 
 func (m *memStore) Pending(path string) (Version, bool) {
+	m.mu.Lock()
+	before := m.beforePending
+	m.mu.Unlock()
+	if before != nil {
+		before(path)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v, ok := m.pending[path]

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -66,6 +67,8 @@ type Options struct {
 	// PrivateToUser leaves out allow_other, for a daemon that may not ask
 	// for it.
 	PrivateToUser bool
+
+	proc string // where procfs is, if not at /proc
 }
 
 // fileSystem serves the kernel's requests. It is safe for concurrent use.
@@ -143,7 +146,7 @@ func Mount(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		s.log.Warn("who closes a file can't be told", "error", err)
 	}
-	s.who = caller.New(caller.Options{Mount: point})
+	s.who = caller.New(caller.Options{Mount: point, Proc: o.proc})
 	return &Server{fs: s, fuse: server, point: o.MountPoint, mount: point, done: make(chan struct{})}, nil
 }
 
@@ -195,6 +198,7 @@ func mountOptions(o Options) *fuse.MountOptions {
 		FsName:      o.RootPath,
 		Name:        "intact",
 		Debug:       o.Debug,
+		Logger:      libraryLog(o.Log, o.Debug),
 		DirectMount: os.Geteuid() == 0,
 		MaxWrite:    1 << 20,
 		// Splicing a megabyte needs a larger pipe than the kernel gives.
@@ -209,10 +213,23 @@ func mountOptions(o Options) *fuse.MountOptions {
 	}
 }
 
-func panicHandler(log *slog.Logger) func(any) fuse.Status {
+// libraryLog is where go-fuse tells every request when that is asked for, and
+// otherwise only what it can't make sense of.
+func libraryLog(to *slog.Logger, debug bool) *log.Logger {
+	if to == nil {
+		return nil
+	}
+	level := slog.LevelWarn
+	if debug {
+		level = slog.LevelDebug
+	}
+	return slog.NewLogLogger(to.Handler(), level)
+}
+
+func panicHandler(to *slog.Logger) func(any) fuse.Status {
 	return func(cause any) fuse.Status {
-		if log != nil {
-			log.Error("request handler panicked", "cause", cause, "stack", stack())
+		if to != nil {
+			to.Error("request handler panicked", "cause", cause, "stack", stack())
 		}
 		return fuse.EIO
 	}

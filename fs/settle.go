@@ -15,6 +15,7 @@ import (
 // there is none.
 func (w *writer) event(e decide.Event, tid uint32) error {
 	w.mu.Lock()
+	w.flushed = w.flushed || e == decide.Flush
 	committed, err := w.eventLocked(e, tid)
 	w.mu.Unlock()
 	if committed {
@@ -43,7 +44,7 @@ func (w *writer) eventLocked(e decide.Event, tid uint32) (bool, error) {
 
 // facts is what is known without asking anybody.
 func (w *writer) facts(e decide.Event) decide.Facts {
-	f := decide.Facts{Changed: w.changed(), Armed: w.armed, Draft: w.draft, Truncating: w.cut}
+	f := decide.Facts{Changed: w.changed(), Armed: w.armed, Draft: w.draft, Truncating: w.cut, New: !w.d.settled()}
 	if w.stage == nil {
 		return f
 	}
@@ -99,7 +100,9 @@ func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide
 		if e != decide.Release {
 			w.record(w.s.who.Fate(tid))
 		}
-		f.Fate = fateOf(w.fate)
+		if f.Fate = fateOf(w.fate); e == decide.Release && !w.flushed {
+			f.Fate = decide.NeverClosed
+		}
 	case decide.Others:
 		f.Other = answerOf(w.heldByOther())
 	default:
@@ -160,6 +163,10 @@ func (w *writer) act(e decide.Event, d decide.Decision, f decide.Facts) (bool, e
 	case decide.Quarantine:
 		w.quarantine(d.Reason)
 	case decide.Drop:
+		if f.Changed && f.New && f.Fate == decide.FateUnknown {
+			w.s.log.Warn("a new file is dropped", "path", w.d.name(), "reason", d.Reason,
+				"program", w.opener.Program, "pid", w.opener.PID)
+		}
 		w.detach()
 	}
 	return false, nil

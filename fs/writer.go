@@ -51,7 +51,9 @@ type writer struct {
 	cut   bool
 	draft bool // the stage continues an emptied version
 	armed bool // an fsync came while the content was not whole
-	fate  caller.Fate
+	// flushed says that a descriptor was closed, so that there was one.
+	flushed bool
+	fate    caller.Fate
 	// fateAt is the number of changes when fate was found out.
 	fateAt int64
 	// refused is the number of changes at the last refusal, failed that at

@@ -35,7 +35,9 @@ type Options struct {
 	Proc string
 	// ScanTimeout bounds AnyHolder; 0 means one second.
 	ScanTimeout time.Duration
-	// StatTimeout bounds reading the stat of an exiting task; 0 means 200 ms.
+	// StatTimeout bounds reading the stat of an exiting task; 0 means ten
+	// seconds. On a machine that is busy it may take a good part of one, and
+	// what became of a writer decides about what it wrote.
 	StatTimeout time.Duration
 }
 
@@ -75,7 +77,7 @@ func New(o Options) *Table {
 		o.ScanTimeout = time.Second
 	}
 	if o.StatTimeout == 0 {
-		o.StatTimeout = 200 * time.Millisecond
+		o.StatTimeout = 10 * time.Second
 	}
 	return &Table{
 		o:       o,

@@ -39,9 +39,11 @@ func (t *Table) Fate(tid uint32) Fate {
 	}
 	// Without a descriptor table it is past any execve, so that stat should
 	// not block. Should is not enough for a thread that everybody waits for.
+	timeout := time.NewTimer(t.o.StatTimeout)
+	defer timeout.Stop()
 	select {
 	case t.stats <- struct{}{}:
-	default:
+	case <-timeout.C:
 		return Fate{}
 	}
 	got := make(chan Fate, 1)
@@ -49,8 +51,6 @@ func (t *Table) Fate(tid uint32) Fate {
 		defer func() { <-t.stats }()
 		got <- t.exit(tid)
 	}()
-	timeout := time.NewTimer(t.o.StatTimeout)
-	defer timeout.Stop()
 	select {
 	case f := <-got:
 		return f

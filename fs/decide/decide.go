@@ -60,6 +60,9 @@ const (
 	ExitedBad        // exits with another status
 	Killed           // dies of a signal
 	FateUnknown      // it was asked, and can't be known
+	// NeverClosed is said at Release alone: no descriptor was ever closed.
+	// The open was cut off before there was one, or the mount was.
+	NeverClosed
 )
 
 // Facts is what is known about a handle.
@@ -76,6 +79,8 @@ type Facts struct {
 	Armed bool
 	// Draft: the stage continues a draft. It changes reasons only.
 	Draft bool
+	// New: nothing was ever committed under the name.
+	New bool
 	// Inside: the last write ended before the end of the content, as it does
 	// in the middle of overwriting another version.
 	Inside bool
@@ -102,7 +107,7 @@ type Facts struct {
 	// ByOpener: the flusher is the process that opened the handle.
 	ByOpener bool
 	// Fate of the flusher; at Release as recorded at the last flush, and
-	// FateUnknown if there was none (Question Fates). Idle and Unlock never
+	// NeverClosed if there was none (Question Fates). Idle and Unlock never
 	// ask; fill in what is on record, so that nothing of a writer that
 	// died is committed between its flush and the release.
 	Fate Fate

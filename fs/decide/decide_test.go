@@ -25,7 +25,7 @@ func armed(f *Facts)      { f.Armed = true }
 func draft(f *Facts)      { f.Draft = true }
 func allow(f *Facts)      { f.AllowEmpty = true }
 func lines(f *Facts)      { f.Lines = true }
-func newName(f *Facts)    { f.BaseFull = false }
+func newName(f *Facts)    { f.BaseFull, f.New = false, true }
 func held(f *Facts)       { f.Held = Yes }
 func others(f *Facts)     { f.Other = Yes }
 func killed(f *Facts)     { f.Fate = Killed }
@@ -36,7 +36,8 @@ func refusing(f *Facts)   { f.RefuseConflict = true }
 func stranger(f *Facts)   { f.ByOpener = false }
 func blind(f *Facts)      { f.Held, f.Other = Unknowable, Unknowable }
 func inside(f *Facts)     { f.Inside = true }
-func noFlush(f *Facts)    { f.Fate = FateUnknown }
+func unseen(f *Facts)     { f.Fate = FateUnknown }
+func cutOff(f *Facts)     { f.Fate = NeverClosed }
 
 func TestDecide(t *testing.T) {
 	tests := []struct {
@@ -49,6 +50,16 @@ func TestDecide(t *testing.T) {
 		{"saved", Flush, []func(*Facts){truncating, whole}, Commit},
 		{"a new name complete", Flush, []func(*Facts){newName, whole}, Commit},
 		{"a new name touched", Flush, []func(*Facts){newName, empty}, KeepDraft},
+		{"a new name touched, released", Release, []func(*Facts){newName, empty, exitGood}, KeepDraft},
+		{"a new name left by one that was killed", Flush, []func(*Facts){newName, empty, killed}, Nothing},
+		{"a new name left by one that was killed, released", Release, []func(*Facts){newName, empty, killed}, Drop},
+		{"a new name left, nobody saw how", Flush, []func(*Facts){newName, empty, unseen}, Nothing},
+		{"a new name left, nobody saw how, released", Release, []func(*Facts){newName, empty, unseen}, Drop},
+		{"a new name left, nobody saw how, allowed", Release, []func(*Facts){newName, empty, unseen, allow}, Drop},
+		{"killed inside the open of a new name", Release, []func(*Facts){newName, empty, cutOff}, Drop},
+		{"killed inside the open of a new name, allowed", Release, []func(*Facts){newName, empty, cutOff, allow}, Drop},
+		{"the mount ended in the middle, whole", Release, []func(*Facts){newName, whole, cutOff}, Commit},
+		{"the mount ended in the middle, torn", Release, []func(*Facts){newName, unfinished, cutOff}, Quarantine},
 		{"a format where a part passes", Flush, []func(*Facts){part}, Commit},
 
 		// Opened r+ and not written: crudini, gio, flock 9>>f.
@@ -78,6 +89,10 @@ func TestDecide(t *testing.T) {
 		{"emptied by one that was killed", Flush, []func(*Facts){truncating, empty, killed}, Nothing},
 		{"emptied by one that was killed, released", Release, []func(*Facts){truncating, empty, killed}, Drop},
 		{"emptied by one that was killed, allowed", Release, []func(*Facts){empty, killed, allow}, Drop},
+		{"emptied by an open that was cut off", Release, []func(*Facts){truncating, empty, cutOff}, Drop},
+		{"emptied, nobody saw by whom", Flush, []func(*Facts){truncating, empty, unseen}, KeepDraft},
+		{"emptied, nobody saw by whom, allowed", Flush, []func(*Facts){truncating, empty, unseen, allow}, KeepDraft},
+		{"emptied, nobody saw by whom, released, allowed", Release, []func(*Facts){empty, unseen, allow}, KeepDraft},
 		{"emptied, exited", Release, []func(*Facts){empty, exitGood}, KeepDraft},
 
 		// fsync: TinyDB syncs before it truncates.
@@ -109,7 +124,7 @@ func TestDecide(t *testing.T) {
 		{"blind, by the opener", Flush, []func(*Facts){blind, whole}, Commit},
 		{"blind, by the opener, invalid", Flush, []func(*Facts){blind, invalid}, Refuse},
 		{"blind, by a stranger", Flush, []func(*Facts){blind, stranger, whole}, Nothing},
-		{"blind, by a stranger, released", Release, []func(*Facts){blind, stranger, whole, noFlush}, Commit},
+		{"blind, by a stranger, released", Release, []func(*Facts){blind, stranger, whole, unseen}, Commit},
 		{"others not seen, by a stranger, invalid", Flush,
 			[]func(*Facts){invalid, stranger, func(f *Facts) { f.Other = Unknowable }}, Nothing},
 
@@ -118,8 +133,8 @@ func TestDecide(t *testing.T) {
 		{"incomplete", Flush, []func(*Facts){unfinished}, Refuse},
 		{"invalid, released", Release, []func(*Facts){invalid}, Quarantine},
 		{"incomplete, released", Release, []func(*Facts){unfinished}, Quarantine},
-		{"late stores, whole", Release, []func(*Facts){whole, noFlush}, Commit},
-		{"late stores, a part may pass", Release, []func(*Facts){part, noFlush}, Commit},
+		{"late stores, whole", Release, []func(*Facts){whole, unseen}, Commit},
+		{"late stores, a part may pass", Release, []func(*Facts){part, unseen}, Commit},
 
 		// unlock.
 		{"unlocked whole", Unlock, []func(*Facts){whole}, Commit},

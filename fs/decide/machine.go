@@ -92,6 +92,9 @@ func notAlone(f Facts) (Decision, bool) {
 // died tells that the writer did not get to the end of its save.
 func (f Facts) died() bool { return f.Fate == Killed || f.Fate == ExitedBad }
 
+// unseen tells that nothing says whether the writer closed what it wrote.
+func (f Facts) unseen() bool { return f.Fate == FateUnknown || f.Fate == NeverClosed }
+
 // exiting tells that no error can be told to the flusher.
 func (f Facts) exiting() bool { return f.died() || f.Fate == ExitedClean }
 
@@ -102,6 +105,9 @@ const (
 	whyConflict = "a newer version was committed since this one was begun"
 	whyDied     = "its writer died, and what it wrote may be a part only"
 	whyEmptied  = "the file was emptied; the next writer fills it"
+	// A name that is new and empty has nothing to be known by but that its
+	// maker closed it: touch does, and a writer killed before it wrote doesn't.
+	whyUnseen = "a new name without content, of which can't be seen that its maker closed it"
 )
 
 // incomplete is the reason of content that is not whole.
@@ -124,7 +130,9 @@ func flush(f Facts) Decision {
 		return ask(Fates)
 	case f.Empty && f.died():
 		return do(Nothing, "emptied by a writer that died")
-	case f.Empty && !f.AllowEmpty:
+	case f.Empty && f.New && f.unseen():
+		return do(Nothing, whyUnseen)
+	case f.Empty && (!f.AllowEmpty || f.unseen()):
 		return do(KeepDraft, whyEmptied)
 	case !f.Empty && f.Verdict == Unjudged:
 		return ask(Judge)
@@ -270,7 +278,11 @@ func release(f Facts) Decision {
 		return ask(Fates)
 	case f.Empty && f.died():
 		return do(Drop, "emptied by a writer that died")
-	case f.Empty && !f.AllowEmpty:
+	case f.Empty && f.Fate == NeverClosed:
+		return do(Drop, "emptied by an open that was cut off")
+	case f.Empty && f.New && f.unseen():
+		return do(Drop, whyUnseen)
+	case f.Empty && (!f.AllowEmpty || f.unseen()):
 		return do(KeepDraft, whyEmptied)
 	case f.Empty && f.conflict():
 		return do(Drop, whyConflict)

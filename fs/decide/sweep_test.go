@@ -3,20 +3,20 @@ package decide
 import "testing"
 
 // bits of the sweep's facts.
-const flags = 11
+const flags = 12
 
 func factsOf(n int) Facts {
 	bit := func(i int) bool { return n>>i&1 != 0 }
 	return Facts{
 		Changed: bit(0), Poisoned: bit(1), Truncating: bit(2), Armed: bit(3), Empty: bit(4), Proven: bit(5),
-		BaseFull: bit(6), BaseChanged: bit(7), AllowEmpty: bit(8), RefuseConflict: bit(9), ByOpener: bit(10),
+		BaseFull: bit(6), BaseChanged: bit(7), AllowEmpty: bit(8), RefuseConflict: bit(9), ByOpener: bit(10), New: bit(11),
 	}
 }
 
 // possible tells whether facts fit together.
 func possible(f Facts) bool {
 	switch {
-	case f.Proven && f.Verdict != Whole:
+	case f.Proven && f.Verdict != Whole, f.New && (f.BaseFull || f.BaseChanged):
 		return false
 	case f.Empty && f.Verdict != Unjudged && f.Verdict != Unfinished:
 		return false
@@ -36,7 +36,7 @@ func TestSweep(t *testing.T) {
 				}
 				for f.Held = Unasked; f.Held <= Unknowable; f.Held++ {
 					for f.Other = Unasked; f.Other <= Unknowable; f.Other++ {
-						for f.Fate = FateUnasked; f.Fate <= FateUnknown; f.Fate++ {
+						for f.Fate = FateUnasked; f.Fate <= NeverClosed; f.Fate++ {
 							for e := Flush; e <= TruncatePath; e++ {
 								d := Decide(e, f)
 								if why := violated(e, f, d); why != "" {
@@ -104,6 +104,8 @@ func neverCommits(e Event, f Facts, d Decision) string {
 		return "commits what is not whole"
 	case f.Empty && f.BaseFull && !f.AllowEmpty:
 		return "commits empty over full"
+	case f.Empty && closing && f.Fate != Alive && f.Fate != ExitedClean:
+		return "commits nothing for a writer that may have died"
 	case f.Empty && (e == Fsync || e == Ftruncate || e == Unlock || e == Idle):
 		return "commits empty in the middle of a save"
 	case closing && died && !f.Proven:
@@ -151,12 +153,14 @@ func neverErrs(e Event, f Facts, d Decision) string {
 	return ""
 }
 
-func neverLoses(_ Event, f Facts, d Decision) string {
+func neverLoses(e Event, f Facts, d Decision) string {
 	switch {
 	case d.Action == Drop && f.Changed && !f.Empty:
 		return "drops bytes"
 	case d.Action == Drop && f.Poisoned:
 		return "drops a poisoned stage in silence"
+	case d.Action == KeepDraft && f.New && (f.Fate == NeverClosed || f.Fate == FateUnknown) && (e == Flush || e == Release):
+		return "shows a new name that nobody may have closed"
 	case d.Action == KeepDraft && !f.Empty:
 		return "keeps a draft with bytes"
 	case d.Action == Quarantine && !f.Poisoned && f.Verdict == Whole && f.Fate != Killed && f.Fate != ExitedBad &&
@@ -208,7 +212,7 @@ func TestAskingEnds(t *testing.T) {
 			}
 			for f.Held = No; f.Held <= Unknowable; f.Held++ {
 				for f.Other = No; f.Other <= Unknowable; f.Other++ {
-					for f.Fate = Alive; f.Fate <= FateUnknown; f.Fate++ {
+					for f.Fate = Alive; f.Fate <= NeverClosed; f.Fate++ {
 						for e := Flush; e <= TruncatePath; e++ {
 							if got, want := oracle(t, e, f), Decide(e, f); got != want {
 								t.Fatalf("%v: %+v step by step, %+v at once, on %+v", e, got, want, f)
