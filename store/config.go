@@ -91,6 +91,7 @@ type Config struct {
 	Durability   Durability `toml:"durability"`
 	IdleCommit   *Duration  `toml:"idle_commit"`   // quiet time after which an open, valid stage is committed; 0: never
 	PublishDelay Duration   `toml:"publish_delay"` // how long the backing directory may lag
+	SegmentSize  Size       `toml:"segment_size"`  // of a file of the journal, which has three at least; 0: 16 MiB
 	OnConflict   Conflict   `toml:"on_conflict"`
 	DefaultRules *bool      `toml:"default_rules"` // false: only the rules below
 
@@ -136,6 +137,13 @@ type RuleConfig struct {
 	OnConflict Conflict     `toml:"on_conflict"`
 	Shrink     ShrinkAction `toml:"shrink"`
 }
+
+// The bounds of a segment of the journal, in bytes: a smaller one has no room
+// for the contents that travel inside it, a larger one delays recovery.
+const (
+	minSegmentSize = 2 << 20
+	maxSegmentSize = 1 << 30
+)
 
 // DefaultConfig is what holds without a config.toml.
 func DefaultConfig() Config {
@@ -222,6 +230,8 @@ func (c *Config) check() *badValue {
 		return bad("on_conflict", "on_conflict is %q, want keep or refuse", c.OnConflict)
 	case !c.Shrink.Action.valid():
 		return bad("action", "shrink.action is %q, want report, refuse or off", c.Shrink.Action)
+	case c.SegmentSize != 0 && (c.SegmentSize < minSegmentSize || c.SegmentSize > maxSegmentSize):
+		return bad("segment_size", "segment_size is %d, want 2MiB to 1GiB", int64(c.SegmentSize))
 	case c.Quarantine.MaxFiles < 0:
 		return bad("max_files", "quarantine.max_files is %d, want 0 or more", c.Quarantine.MaxFiles)
 	case c.Retention.Last != nil && *c.Retention.Last < 1:

@@ -17,6 +17,7 @@ func TestParseConfig(t *testing.T) {
 durability = "relaxed"
 idle_commit = "0s"
 publish_delay = "500ms"
+segment_size = "2MiB"
 on_conflict = "refuse"
 default_rules = false
 
@@ -53,7 +54,7 @@ format = "opaque"
 	idle, off := Duration(0), false
 	last, hour, day, week, year := 3, Duration(2*time.Hour), Duration(31*24*time.Hour), Duration(56*24*time.Hour), Duration(2*366*24*time.Hour)
 	want := Config{
-		Durability: Relaxed, IdleCommit: &idle, PublishDelay: Duration(500 * time.Millisecond),
+		Durability: Relaxed, IdleCommit: &idle, PublishDelay: Duration(500 * time.Millisecond), SegmentSize: 2 << 20,
 		OnConflict: ConflictRefuse, DefaultRules: &off,
 		Shrink:     ShrinkConfig{Action: ShrinkRefuse},
 		Retention:  RetentionConfig{Last: &last, Hourly: &hour, Daily: &day, Weekly: &week, Yearly: &year, MaxSize: 1000000},
@@ -101,6 +102,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"duration", "idle_commit = \"soon\"\n", 1, "soon"},
 		{"negative-duration", "idle_commit = \"-2s\"\n", 1, "-2s"},
 		{"size", "[retention]\nmax_size = \"big\"\n", 2, "big"},
+		{"segment-size", "\nsegment_size = \"1MiB\"\n", 2, "2MiB to 1GiB"},
 		{"retention-last", "[retention]\nlast = 0\n", 2, "at least 1"},
 		{"rule-without-glob", "[[rule]]\nformat = \"json\"\n", 1, "needs a glob"},
 		{"rule-without-format", "[[rule]]\nglob = \"*.x\"\n", 2, "needs a format"},

@@ -186,6 +186,7 @@ func (s *Store) openJournal() error {
 	j, report, err := journal.Open(s.disk, journal.Options{
 		Durability:   durability,
 		PublishDelay: time.Duration(s.config.PublishDelay),
+		SegmentSize:  int64(s.config.SegmentSize),
 		Preserver:    preserver{s},
 		Now:          s.now,
 		Log:          s.log,
