@@ -31,7 +31,7 @@ const (
 	OpRejDrop    = "rejected-drop"   // RejectedArgs, backup.Rejected
 	OpRejAccept  = "rejected-accept" // RejectedArgs, Committed
 	OpSalvage    = "salvage"         // SalvageArgs, Salvaged
-	OpStop       = "stop"            // -, -: unmounts
+	OpStop       = "stop"            // StopArgs, -: unmounts
 )
 
 // PathArgs names a path below the directory; "" is the directory.
@@ -86,6 +86,12 @@ type SalvageArgs struct {
 	Who  fs.Writer `json:"who"`
 }
 
+// StopArgs says what happens to programs that use the mount: they keep it,
+// and ErrBusy is returned, unless Force takes it from them.
+type StopArgs struct {
+	Force bool `json:"force,omitempty"`
+}
+
 // Committed is a commit that an operation made.
 type Committed struct {
 	Path    string `json:"path"`
@@ -109,9 +115,9 @@ type Service struct {
 	Dir     string // absolute
 	Mount   string // where it is mounted; empty if it is not
 	Version string // of intact
-	// Stop unmounts; nil if nothing is mounted. An error that wraps EBUSY
-	// says that programs use the mount.
-	Stop func() error
+	// Stop unmounts; nil if nothing is mounted. ErrBusy says that programs
+	// use the mount, which only force takes from them.
+	Stop func(force bool) error
 	// Changed is called after an operation committed a path without the
 	// file system's doing; nil if there is none.
 	Changed func(path string)
@@ -246,9 +252,9 @@ func (v *Service) rejectedAccept(ctx context.Context, a RejectedArgs, _ Sink) (C
 	return v.committed(r.Path, func() (fs.Version, error) { return v.Store.AcceptRejected(ctx, r.ID, a.Who) })
 }
 
-func (v *Service) stop(context.Context, none, Sink) (none, error) {
+func (v *Service) stop(_ context.Context, a StopArgs, _ Sink) (none, error) {
 	if v.Stop == nil {
 		return none{}, ErrNoDaemon
 	}
-	return none{}, v.Stop()
+	return none{}, v.Stop(a.Force)
 }

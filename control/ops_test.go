@@ -161,8 +161,16 @@ func TestOperationErrors(t *testing.T) {
 			}
 		})
 	}
-	v.Stop = func() error { return busy }
+	v.Stop = func(force bool) error {
+		if force {
+			return nil
+		}
+		return busy
+	}
 	if err := c.Call(context.Background(), OpStop, nil, nil, Sink{}); !errors.Is(err, busy) {
 		t.Errorf("stop: %v", err)
+	}
+	if err := c.Call(context.Background(), OpStop, StopArgs{Force: true}, nil, Sink{}); err != nil {
+		t.Errorf("stop by force: %v", err)
 	}
 }

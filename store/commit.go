@@ -123,11 +123,10 @@ func (s *Store) Commit(ctx context.Context, c fs.Commit) (fs.Version, error) {
 	if err != nil {
 		return fs.Version{}, s.errno(fmt.Errorf("commit %s: %w", c.Path, err))
 	}
-	s.events.count(Committed)
 	if shrunk {
 		s.noteShrink(c, before, fromJournal(v.Tx))
 	}
-	return version(v), nil
+	return s.committed(v), nil
 }
 
 // Append implements fs.Store.
@@ -144,8 +143,15 @@ func (s *Store) Append(ctx context.Context, a fs.Append) (fs.Version, error) {
 	case err != nil:
 		return fs.Version{}, s.errno(err)
 	}
+	return s.committed(v), nil
+}
+
+// committed counts a commit, and tells it to whoever wants to know of each.
+func (s *Store) committed(v journal.Version) fs.Version {
 	s.events.count(Committed)
-	return version(v), nil
+	s.log.Debug("committed", "path", v.Path, "version", FormatTx(fromJournal(v.Tx)), "bytes", v.Size,
+		"program", v.Who.Program, "pid", v.Who.PID)
+	return version(v)
 }
 
 // Refuse implements fs.Store.

@@ -4,19 +4,17 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// TestMain lets scripts, and the daemons that commands start, run this binary
+// again under the name of the program.
 func TestMain(m *testing.M) {
-	// Scripts, and the daemons that commands start, run this binary again
-	// under the name of the program.
-	if filepath.Base(os.Args[0]) == "intact" {
-		main()
-	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"intact": main})
 }
 
 // newApp is a command that prints nowhere, at a fixed time.
@@ -26,13 +24,6 @@ func newApp() *app {
 		now:  func() time.Time { return time.Date(2026, 3, 29, 15, 0, 0, 0, time.UTC) },
 		zone: time.UTC,
 	}
-}
-
-func TestOffline(t *testing.T) { runScripts(t, "offline") }
-
-func TestMounted(t *testing.T) {
-	needFUSE(t)
-	runScripts(t, "mounted")
 }
 
 // needFUSE skips a test where nothing can be mounted, unless that has to work.
@@ -54,16 +45,4 @@ func needFUSE(t *testing.T) {
 		t.Fatalf("nothing can be mounted here: %s", why)
 	}
 	t.Skipf("nothing can be mounted here: %s", why)
-}
-
-func runScripts(t *testing.T, dir string) {
-	names, err := filepath.Glob(filepath.Join("testdata", "script", dir, "*.txtar"))
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no scripts for %s: %v", dir, err)
-	}
-	for _, name := range names {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
-			runScript(t, name)
-		})
-	}
 }

@@ -35,7 +35,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.publishDelay, "publish-delay", 2*time.Second, "how long the directory beneath may lag behind the journal")
 	flags.StringVar(&f.onConflict, "on-conflict", "keep", "when a save replaces one its writer had not seen: keep both, or refuse")
 	flags.StringVar(&f.logPath, "log-file", "", "log to this file (default: .intact/log in the background, else stderr)")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log more")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every commit")
 	flags.BoolVar(&f.debug, "debug", false, "log every request of the kernel")
 	flags.StringSliceVarP(&f.options, "option", "o", nil, "mount options of FUSE: ro, allow_other, ...")
 	f.changed = flags.Changed

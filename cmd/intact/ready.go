@@ -22,6 +22,7 @@ type relayed struct {
 	Code    int    `json:"code"` // 0: it serves
 	Message string `json:"message,omitempty"`
 	Hint    string `json:"hint,omitempty"`
+	Warning string `json:"warning,omitempty"` // it serves, but not as asked
 }
 
 func (e relayed) Error() string { return e.Message }
@@ -36,7 +37,8 @@ func openReady(fd int) readyPipe {
 	return readyPipe{os.NewFile(uintptr(fd), "ready")}
 }
 
-func (r readyPipe) serving() { r.send(relayed{}) }
+// serving tells the parent, which passes the warning on.
+func (r readyPipe) serving(warning string) { r.send(relayed{Warning: warning}) }
 
 func (r readyPipe) failed(err error) {
 	r.send(relayed{Code: exitCode(err), Message: err.Error(), Hint: hintFor(err)})
@@ -87,9 +89,13 @@ func (a *app) startDaemon(ctx context.Context, dir, point string, f *mountFlags)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 	defer stop()
-	if err := readReady(r); err != nil {
+	warning, err := readReady(r)
+	if err != nil {
 		_ = cmd.Wait()
 		return nil, err
+	}
+	if warning != "" {
+		a.tell("warning: %s", warning)
 	}
 	return cmd, nil
 }
@@ -97,19 +103,21 @@ func (a *app) startDaemon(ctx context.Context, dir, point string, f *mountFlags)
 // maxReady bounds what a daemon may say.
 const maxReady = 64 << 10
 
-func readReady(r io.Reader) error {
+// readReady is the error of a daemon that could not serve, or the warning of
+// one that does.
+func readReady(r io.Reader) (warning string, err error) {
 	var message relayed
-	err := json.NewDecoder(io.LimitReader(r, maxReady)).Decode(&message)
+	err = json.NewDecoder(io.LimitReader(r, maxReady)).Decode(&message)
 	if err != nil {
-		return hint(errors.New("the daemon ended before it served"), "intact mount -f shows why")
+		return "", hint(errors.New("the daemon ended before it served"), "intact mount -f shows why")
 	}
 	if message.Code == 0 {
-		return nil
+		return message.Warning, nil
 	}
 	if message.Hint != "" {
-		return hint(message, "%s", message.Hint)
+		return "", hint(message, "%s", message.Hint)
 	}
-	return message
+	return "", message
 }
 
 // waitLock waits until nobody holds the lock of a directory any more: its

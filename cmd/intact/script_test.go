@@ -3,312 +3,204 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
-	"syscall"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
+
+	"intactfs/control"
 )
 
-// A script is the commands of a txtar archive, run one after the other in a
-// directory with the archive's files. A line is a command, words in single
-// quotes, ! before it for the opposite:
+// scriptLimit is how long the scripts of a directory may take on a slow
+// machine: what hangs is ended then.
+const scriptLimit = 5 * time.Minute
+
+func TestOffline(t *testing.T) { runScripts(t, "offline") }
+
+func TestMounted(t *testing.T) {
+	needFUSE(t)
+	runScripts(t, "mounted")
+}
+
+// runScripts runs the scripts of a directory. Besides testscript's commands
+// they know:
 //
-//	code N PROGRAM ARG...  run a program, which has to exit with N
-//	stdout REGEXP          the last program printed this
-//	stderr REGEXP          the last program told this
-//	cmp FILE FILE          both are the same; stdout is the last output
-//	mounted DIR            intact is mounted there
-//	save FILE TEXT         write in place, as a program of its own
-//	exists, rm, mkdir, cp, write, flip, killdaemon, termdaemon
-type script struct {
-	t      *testing.T
-	ctx    context.Context
-	dir    string
-	env    []string
-	stdout string
-	stderr string
+//	exits N PROGRAM ARG...     run a program, which has to exit with N; an error
+//	                           of intact has to be told as one
+//	interrupt DIR PROGRAM ARG... run a program, which has to ask for DIR, and
+//	                           interrupt it while it waits for the answer
+//	mounted DIR                intact is mounted there
+//	save FILE TEXT             write in place, as a program of its own
+//	write FILE TEXT            write, with no other program
+//	flip PATTERN [OFFSET]      damage these files, in their middle if nothing is said
+//	killdaemon, termdaemon DIR end the daemon of a mount by SIGKILL, SIGTERM
+func runScripts(t *testing.T, dir string) {
+	testscript.Run(t, testscript.Params{
+		Dir:                filepath.Join("testdata", "script", dir),
+		Setup:              setupScript,
+		Deadline:           time.Now().Add(scriptLimit),
+		RequireUniqueNames: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":      exits,
+			"interrupt":  interrupt,
+			"mounted":    isMounted,
+			"save":       save,
+			"write":      write,
+			"flip":       flip,
+			"killdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGKILL) },
+			"termdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGTERM) },
+		},
+	})
 }
 
-// scriptLimit is how long a script may take on a slow machine.
-const scriptLimit = 3 * time.Minute
-
-func runScript(t *testing.T, name string) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), scriptLimit)
-	defer cancel()
-	s := &script{t: t, ctx: ctx, dir: filepath.Join(dir, "w")}
-	t.Cleanup(func() { takeDown(t, dir) })
-	s.prepare(dir)
-	commands := s.unpack(string(text))
-	for i, line := range strings.Split(commands, "\n") {
-		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
-			continue
-		}
-		if err := s.line(line); err != nil {
-			t.Fatalf("%s:%d: %s: %v\nstdout:\n%s\nstderr:\n%s", name, i+1, line, err, s.stdout, s.stderr)
-		}
-	}
-}
-
-// prepare gives the script the program, and a place for its sockets.
-func (s *script) prepare(dir string) {
-	exe, err := os.Executable()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	bin := filepath.Join(dir, "bin")
-	for _, d := range []string{s.dir, bin} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	if err := os.Symlink(exe, filepath.Join(bin, "intact")); err != nil {
-		s.t.Fatal(err)
-	}
-	// A socket's path has to be short.
+// setupScript gives a script a place for its sockets, whose paths have to be
+// short, and takes down what a failed one leaves.
+func setupScript(env *testscript.Env) error {
 	sockets, err := os.MkdirTemp("", "intact-cli")
 	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { _ = os.RemoveAll(sockets) })
-	s.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "TZ=UTC", "NO_COLOR=1", "XDG_RUNTIME_DIR="+sockets, "WORK="+s.dir)
-}
-
-// unpack writes the files of the archive and returns what is before them.
-func (s *script) unpack(text string) string {
-	marker := regexp.MustCompile(`(?m)^-- (\S+) --\n`)
-	places := marker.FindAllStringSubmatchIndex(text, -1)
-	if places == nil {
-		return text
-	}
-	for i, p := range places {
-		end := len(text)
-		if i+1 < len(places) {
-			end = places[i+1][0]
-		}
-		s.must(s.write(text[p[2]:p[3]], text[p[1]:end]))
-	}
-	return text[:places[0][0]]
-}
-
-func (s *script) must(err error) {
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *script) write(name, content string) error {
-	path := s.abs(name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(path, []byte(content), 0o644)
-}
-
-func (s *script) abs(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(s.dir, name)
-}
-
-var errOpposite = errors.New("the opposite was wanted")
-
-func (s *script) line(line string) error {
-	line = strings.ReplaceAll(line, "$WORK", s.dir)
-	not := strings.HasPrefix(line, "! ")
-	words := split(strings.TrimPrefix(line, "! "))
-	err := s.command(words[0], words[1:])
-	if not && err == nil {
-		return errOpposite
-	}
-	if not {
-		return nil
-	}
-	return err
-}
-
-// split cuts a line into words; single quotes keep spaces.
-func split(line string) []string {
-	var words []string
-	word, quoted, open := "", false, false
-	for _, r := range line {
-		switch {
-		case r == '\'':
-			quoted, open = !quoted, true
-		case r == ' ' && !quoted:
-			if open {
-				words = append(words, word)
-			}
-			word, open = "", false
-		default:
-			word, open = word+string(r), true
+	env.Setenv("XDG_RUNTIME_DIR", sockets)
+	env.Setenv("TZ", "UTC")
+	env.Setenv("NO_COLOR", "1")
+	env.Defer(func() {
+		left := takeDown(env.WorkDir)
+		_ = os.RemoveAll(sockets)
+		if len(left) > 0 {
+			env.T().Fatal("the script left mounts: ", left)
 		}
-	}
-	if open {
-		words = append(words, word)
-	}
-	return words
+	})
+	return nil
 }
 
-func (s *script) command(name string, args []string) error {
-	switch name {
-	case "code":
-		return s.code(args)
-	case "stdout":
-		return match(s.stdout, args[0])
-	case "stderr":
-		return match(s.stderr, args[0])
-	case "cmp":
-		return s.cmp(args[0], args[1])
-	case "mounted":
-		return isMounted(s.abs(args[0]))
-	case "exists":
-		_, err := os.Lstat(s.abs(args[0]))
-		return err
-	case "rm":
-		return os.Remove(s.abs(args[0]))
-	case "mkdir":
-		return os.Mkdir(s.abs(args[0]), 0o755)
-	case "write":
-		return s.write(args[0], args[1])
-	case "cp":
-		content, err := s.read(args[0])
-		return errors.Join(err, s.write(args[1], content))
-	case "save":
-		return s.code([]string{"0", "sh", "-c", `printf '%s\n' "$1" > "$0"`, s.abs(args[0]), args[1]})
-	case "flip":
-		return s.flip(args[0])
-	case "killdaemon":
-		return killDaemon(s.abs(args[0]), unix.SIGKILL)
-	case "termdaemon":
-		return killDaemon(s.abs(args[0]), unix.SIGTERM)
-	}
-	return fmt.Errorf("no such command")
-}
+var (
+	errorLine = regexp.MustCompile(`(?m)^error: \S`)
+)
 
-// code runs a program in a process group of its own, which ends with the
-// script; a daemon leaves it.
-func (s *script) code(args []string) error {
-	var stdout, stderr bytes.Buffer
-	path := args[1]
-	if path == "intact" {
-		path = filepath.Join(filepath.Dir(s.dir), "bin", "intact")
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
 	}
-	cmd := exec.CommandContext(s.ctx, path, args[2:]...)
-	cmd.Args[0] = args[1]
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.env, &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
-	cmd.WaitDelay = 10 * time.Second
-	err := cmd.Run()
-	s.stdout, s.stderr = stdout.String(), stderr.String()
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		return err
+		ts.Fatalf("%v", err)
 	}
-	if got := fmt.Sprint(cmd.ProcessState.ExitCode()); got != args[0] {
-		return fmt.Errorf("exit code %s, want %s", got, args[0])
+	got := 0
+	if exit != nil {
+		got = exit.ExitCode()
 	}
-	return nil
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+	if args[1] == "intact" && args[2] != "run" && got != 0 && !errorLine.MatchString(ts.ReadFile("stderr")) {
+		ts.Fatalf("no line of stderr tells the error")
+	}
 }
 
-func match(text, pattern string) error {
-	re, err := regexp.Compile("(?m)" + pattern)
-	if err == nil && !re.MatchString(text) {
-		err = errors.New("no match")
+// interrupt stands in for the daemon of a directory, one that answers no
+// question, so that there is a moment in which the program surely waits.
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupt DIR PROGRAM ARG...")
 	}
-	return err
-}
-
-func (s *script) read(name string) (string, error) {
-	switch name {
-	case "stdout":
-		return s.stdout, nil
-	case "stderr":
-		return s.stderr, nil
-	}
-	content, err := os.ReadFile(s.abs(name))
-	return string(content), err
-}
-
-func (s *script) cmp(a, b string) error {
-	got, err := s.read(a)
-	if err != nil {
-		return err
-	}
-	want, err := s.read(b)
-	if err != nil {
-		return err
-	}
-	if strings.TrimSuffix(got, "\n") != strings.TrimSuffix(want, "\n") {
-		return fmt.Errorf("%s is %q, %s is %q", a, got, b, want)
-	}
-	return nil
-}
-
-func isMounted(point string) error {
-	mounts, err := intactMounts()
-	if err != nil {
-		return err
-	}
-	for _, m := range mounts {
-		if m.point == point {
-			return nil
+	dir, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer func() { _ = dir.Close() }()
+	r := control.Runtime{UID: os.Getuid(), XDG: ts.Getenv("XDG_RUNTIME_DIR")}
+	socket, err := r.Socket(dir)
+	ts.Check(err)
+	pid := ts.MkAbs("interrupted.pid")
+	silent := func(ctx context.Context, _ json.RawMessage, _ control.Sink) (any, error) {
+		text, err := os.ReadFile(pid)
+		if err != nil {
+			return nil, err
 		}
+		n, err := strconv.Atoi(string(bytes.TrimSpace(text)))
+		if err != nil {
+			return nil, err
+		}
+		if err := unix.Kill(n, unix.SIGINT); err != nil {
+			return nil, err
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
-	return errors.New("not mounted")
+	handlers := control.Handlers{}
+	for _, op := range []string{control.OpVerify, control.OpLog, control.OpStatus} {
+		handlers[op] = silent
+	}
+	s, err := control.Listen(r, socket, handlers, slog.New(slog.DiscardHandler))
+	ts.Check(err)
+	defer func() { ts.Check(s.Close()) }()
+	exits(ts, false, append([]string{"130", "sh", "-c", `echo $$ > "$0"; exec "$@"`, pid}, args[1:]...))
 }
 
-// flip damages the files that a pattern names, in their middle.
-func (s *script) flip(pattern string) error {
-	names, err := filepath.Glob(s.abs(pattern))
+func isMounted(ts *testscript.TestScript, neg bool, args []string) {
+	mounts, err := intactMounts()
+	ts.Check(err)
+	point, found := ts.MkAbs(args[0]), false
+	for _, m := range mounts {
+		found = found || m.point == point
+	}
+	if found == neg {
+		ts.Fatalf("%s mounted: %v", args[0], found)
+	}
+}
+
+func save(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec("sh", "-c", `printf '%s\n' "$1" > "$0"`, ts.MkAbs(args[0]), args[1])
+	if (err != nil) != neg {
+		ts.Fatalf("saving %s: %v", args[0], err)
+	}
+}
+
+func write(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[1]), 0o644))
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	names, err := filepath.Glob(ts.MkAbs(args[0]))
 	if err != nil || len(names) == 0 {
-		return fmt.Errorf("no file: %w", err)
+		ts.Fatalf("no file is named %s: %v", args[0], err)
 	}
 	for _, name := range names {
 		content, err := os.ReadFile(name)
-		if err != nil {
-			return err
+		ts.Check(err)
+		at := len(content) / 2
+		if len(args) > 1 {
+			at, err = strconv.Atoi(args[1])
+			ts.Check(err)
 		}
-		content[len(content)/2] ^= 0x55
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			return err
-		}
+		content[at] ^= 0x55
+		ts.Check(os.WriteFile(name, content, 0o600))
 	}
-	return nil
 }
 
-// killDaemon sends the daemon of a mount a signal and waits for its end.
-func killDaemon(point string, signal unix.Signal) error {
-	pid := daemonOf(point)
+// endDaemon sends the daemon of a mount a signal and waits for its end.
+func endDaemon(ts *testscript.TestScript, point string, signal unix.Signal) {
+	pid := daemonOf(ts.MkAbs(point))
 	if pid == 0 {
-		return errors.New("no daemon")
+		ts.Fatalf("nobody serves %s", point)
 	}
-	if err := unix.Kill(pid, signal); err != nil {
-		return err
-	}
-	for end := time.Now().Add(30 * time.Second); alive(pid); time.Sleep(5 * time.Millisecond) {
+	ts.Check(unix.Kill(pid, signal))
+	for end := time.Now().Add(time.Minute); alive(pid); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			return fmt.Errorf("process %d does not end", pid)
+			ts.Fatalf("process %d does not end", pid)
 		}
 	}
-	return nil
 }
 
 // daemonOf finds the process whose last argument is the mount point. A
@@ -334,24 +226,23 @@ func alive(pid int) bool {
 	return err == nil && !bytes.Contains(status, []byte("\nState:\tZ"))
 }
 
-// takeDown ends the daemons that a failed script left, and their mounts.
-func takeDown(t *testing.T, dir string) {
+// takeDown ends the daemons and mounts below a directory, and names these.
+func takeDown(dir string) (left []string) {
 	mounts, err := intactMounts()
 	if err != nil {
-		t.Error(err)
+		return []string{err.Error()}
 	}
 	for _, m := range mounts {
 		if !within(dir, m.point) {
 			continue
 		}
-		if !t.Failed() {
-			t.Errorf("the script left %s mounted", m.point)
-		}
+		left = append(left, m.point)
 		if pid := daemonOf(m.point); pid != 0 {
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 		if err := m.detach(); err != nil {
-			t.Error(err)
+			left = append(left, err.Error())
 		}
 	}
+	return left
 }

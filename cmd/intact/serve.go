@@ -34,6 +34,7 @@ type daemon struct {
 	server  *fs.Server
 	gone    chan struct{} // closed when the mount is gone
 	asked   chan struct{} // told when the mount was taken away on request
+	warning string        // what the parent has to tell whoever mounts
 }
 
 // settled marks an error that a signal has nothing to do with.
@@ -50,7 +51,7 @@ func (a *app) serve(ctx context.Context, dirArg, pointArg string, f *mountFlags)
 		ready.failed(err)
 		return err
 	}
-	ready.serving()
+	ready.serving(d.warning)
 	if err := d.run(ctx); err != nil {
 		return settled{err}
 	}
@@ -159,7 +160,7 @@ func (d *daemon) mount(ctx context.Context) error {
 		}
 	}
 	if reason, readOnly := d.store.ReadOnly(); readOnly {
-		d.app.tell("warning: mounted read-only: %s", reason)
+		d.warn("mounted read-only: " + reason)
 		if !slices.Contains(o.FuseOptions, "ro") {
 			o.FuseOptions = append(o.FuseOptions, "ro")
 		}
@@ -174,6 +175,17 @@ func (d *daemon) mount(ctx context.Context) error {
 		server.Serve()
 	}()
 	return nil
+}
+
+// warn tells whoever mounts: the parent of a daemon in the background, which
+// has no terminal itself.
+func (d *daemon) warn(text string) {
+	d.log.Warn(text)
+	if d.flags.readyFD > 0 {
+		d.warning = text
+		return
+	}
+	d.app.tell("warning: %s", text)
 }
 
 // explainMount gives the errors of mounting their hints.
@@ -256,10 +268,15 @@ func (d *daemon) unmount() error {
 	}
 }
 
-// stop unmounts because a person asked: who uses the mount decides.
-func (d *daemon) stop() error {
+// stop unmounts because a person asked: who uses the mount decides, unless
+// that person does.
+func (d *daemon) stop(force bool) error {
 	err := d.unmount()
-	if errors.Is(err, unix.EBUSY) {
+	switch {
+	case errors.Is(err, unix.EBUSY) && force:
+		d.log.Warn("detaching a mount in use: as asked")
+		err = mounted{point: d.point}.detach()
+	case errors.Is(err, unix.EBUSY):
 		return fmt.Errorf("%w: %w", control.ErrBusy, err)
 	}
 	if err == nil {

@@ -413,6 +413,7 @@ func TestReady(t *testing.T) {
 		hint       string
 	}{
 		{"serving", `{"code":0}`, 0, ""},
+		{"read-only", `{"code":0,"warning":"mounted read-only"}`, 0, ""},
 		{"refused", `{"code":4,"message":"no","hint":"do"}`, 4, "do"},
 		{"damaged", `{"code":5,"message":"no"}`, 5, ""},
 		{"died", ``, 1, "intact mount -f shows why"},
@@ -420,7 +421,10 @@ func TestReady(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := readReady(strings.NewReader(tt.text))
+			warning, err := readReady(strings.NewReader(tt.text))
+			if want := strings.Contains(tt.text, "warning"); (warning != "") != want {
+				t.Errorf("warning is %q, want %v", warning, want)
+			}
 			if got := exitCode(err); got != tt.code {
 				t.Errorf("exit code %d, want %d", got, tt.code)
 			}
@@ -435,10 +439,10 @@ func TestReady(t *testing.T) {
 	}
 	defer func() { _ = r.Close() }()
 	readyPipe{w}.failed(hint(refused{errors.New("no")}, "do"))
-	if err := readReady(r); exitCode(err) != exitRefused || hintFor(err) != "do" {
+	if _, err := readReady(r); exitCode(err) != exitRefused || hintFor(err) != "do" {
 		t.Errorf("through the pipe it is %v, %d", err, exitCode(err))
 	}
-	openReady(0).serving() // nobody waits: nothing happens
+	openReady(0).serving("") // nobody waits: nothing happens
 }
 
 func TestWaitLock(t *testing.T) {

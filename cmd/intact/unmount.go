@@ -65,12 +65,13 @@ func findMount(arg string) (mounted, error) {
 
 // unmount asks the daemon, and waits for its end.
 func (a *app) unmount(ctx context.Context, m mounted, force bool) error {
-	err := a.askToStop(ctx, m)
+	err := a.askToStop(ctx, m, force)
 	switch {
 	case errors.Is(err, control.ErrNoDaemon):
 		err = m.unmount() // the socket was removed, the daemon lives
-	case errors.Is(err, control.ErrBusy) && force:
-		err = m.detach()
+		if errors.Is(err, unix.EBUSY) && force {
+			err = m.detach()
+		}
 	}
 	if errors.Is(err, control.ErrBusy) || errors.Is(err, unix.EBUSY) {
 		err = fmt.Errorf("%s is in use", m.point)
@@ -85,7 +86,7 @@ func (a *app) unmount(ctx context.Context, m mounted, force bool) error {
 	return waitLock(ctx, m.dir, endPatience)
 }
 
-func (a *app) askToStop(ctx context.Context, m mounted) error {
+func (a *app) askToStop(ctx context.Context, m mounted, force bool) error {
 	socket, err := m.socket()
 	if err != nil {
 		return fmt.Errorf("ask the mount %s for its daemon: %w", m.point, err)
@@ -98,7 +99,7 @@ func (a *app) askToStop(ctx context.Context, m mounted) error {
 	if err := c.Call(ctx, control.OpCheckpoint, nil, nil, control.Sink{}); err != nil {
 		a.tell("warning: what is pending stays in the journal: %v", err)
 	}
-	return c.Call(ctx, control.OpStop, nil, nil, control.Sink{})
+	return c.Call(ctx, control.OpStop, control.StopArgs{Force: force}, nil, control.Sink{})
 }
 
 // completeMounts completes mount points.
