@@ -12,6 +12,11 @@ func (s *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 	if err != nil {
 		return nil, toStatus(err)
 	}
+	if r, ok := f.(*reader); ok {
+		if res := r.view(in); res != nil {
+			return res, fuse.OK
+		}
+	}
 	n, err := f.read(in, buf)
 	if err != nil {
 		return nil, toStatus(err)
@@ -84,6 +89,11 @@ func copyRange(from, to openFile, in *fuse.CopyFileRangeIn) (int, error) {
 	b, okB := to.(*plainFile)
 	if okA && okB {
 		return a.copyTo(b, int64(in.OffIn), int64(in.OffOut), int(size))
+	}
+	for _, f := range []openFile{from, to} {
+		if w, ok := f.(*writer); ok {
+			defer w.next.Store(-1) // the offsets may be the call's own
+		}
 	}
 	buf := make([]byte, min(size, 1<<20))
 	done := 0

@@ -68,7 +68,8 @@ type Options struct {
 	// for it.
 	PrivateToUser bool
 
-	proc string // where procfs is, if not at /proc
+	proc string        // where procfs is, if not at /proc
+	scan time.Duration // bounds a look at all processes, if not 0
 }
 
 // fileSystem serves the kernel's requests. It is safe for concurrent use.
@@ -146,7 +147,7 @@ func Mount(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		s.log.Warn("who closes a file can't be told", "error", err)
 	}
-	s.who = caller.New(caller.Options{Mount: point, Proc: o.proc})
+	s.who = caller.New(caller.Options{Mount: point, Proc: o.proc, ScanTimeout: o.scan})
 	return &Server{fs: s, fuse: server, point: o.MountPoint, mount: point, done: make(chan struct{})}, nil
 }
 

@@ -13,10 +13,12 @@ import (
 // event asks the state machine what an event does to the handle, finds out
 // what it wants to know, and does it. tid is the thread that caused it, 0 if
 // there is none.
-func (w *writer) event(e decide.Event, tid uint32) error {
+func (w *writer) event(e decide.Event, tid uint32) error { return w.eventBy(e, closing{tid: tid}) }
+
+func (w *writer) eventBy(e decide.Event, by closing) error {
 	w.mu.Lock()
 	w.flushed = w.flushed || e == decide.Flush
-	committed, err := w.eventLocked(e, tid)
+	committed, err := w.eventLocked(e, by)
 	w.mu.Unlock()
 	if committed {
 		// With no lock held: the kernel may wait for reads that we serve.
@@ -25,17 +27,17 @@ func (w *writer) event(e decide.Event, tid uint32) error {
 	return err
 }
 
-func (w *writer) eventLocked(e decide.Event, tid uint32) (bool, error) {
+func (w *writer) eventLocked(e decide.Event, by closing) (bool, error) {
 	f := w.facts(e)
 	for range 8 {
 		d := decide.Decide(e, f)
 		if d.Action != decide.Ask {
 			if e == decide.Flush && f.Changed && f.Fate == decide.FateUnasked {
-				w.record(w.s.who.Fate(tid)) // the last release will want it
+				w.record(w.s.who.Fate(by.tid)) // the last release will want it
 			}
 			return w.act(e, d, f)
 		}
-		if err := w.answer(d.Ask, e, tid, &f); err != nil {
+		if err := w.answer(d.Ask, e, by, &f); err != nil {
 			return false, err
 		}
 	}
@@ -82,7 +84,7 @@ func (w *writer) onRecord() decide.Fate {
 }
 
 // answer finds out one fact.
-func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide.Facts) error {
+func (w *writer) answer(q decide.Question, e decide.Event, by closing, f *decide.Facts) error {
 	switch q {
 	case decide.Judge:
 		res, err := w.stage.Judge()
@@ -95,30 +97,20 @@ func (w *writer) answer(q decide.Question, e decide.Event, tid uint32, f *decide
 			f.Verdict = decide.Whole
 		}
 	case decide.Holders:
-		w.holders(tid, f)
+		w.holders(by, f)
 	case decide.Fates:
 		if e != decide.Release {
-			w.record(w.s.who.Fate(tid))
+			w.record(w.s.who.Fate(by.tid))
 		}
 		if f.Fate = fateOf(w.fate); e == decide.Release && !w.flushed {
 			f.Fate = decide.NeverClosed
 		}
 	case decide.Others:
-		f.Other = answerOf(w.heldByOther())
+		f.Other = w.heldByOther(by)
 	default:
 		return fmt.Errorf("unknown question %d: %w", q, syscall.EIO)
 	}
 	return nil
-}
-
-func answerOf(yes, known bool) decide.Answer {
-	switch {
-	case yes:
-		return decide.Yes
-	case known:
-		return decide.No
-	}
-	return decide.Unknowable
 }
 
 func fateOf(f caller.Fate) decide.Fate {

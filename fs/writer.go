@@ -62,6 +62,8 @@ type writer struct {
 
 	flags atomic.Uint32 // of the open, and what fcntl made of them
 	shut  atomic.Bool   // a descriptor was closed by who opened it
+	next  atomic.Int64  // the position, as far as reads and writes tell; -1: not known
+	kin   kin
 
 	changes atomic.Int64 // writes and truncations so far
 	// viewed is the stage for those who only want its size.
@@ -86,6 +88,9 @@ func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fre
 	rule := d.rule.Load()
 	w := &writer{s: s, d: d, opener: s.writerOf(in), fresh: fresh, refused: -1, failed: -1}
 	w.flags.Store(flags)
+	if flags&unix.O_APPEND != 0 {
+		w.next.Store(-1)
+	}
 	w.cut = flags&unix.O_TRUNC != 0
 	w.appends = rule != nil && rule.Lines && flags&unix.O_APPEND != 0
 	w.idles = !w.cut && s.idle > 0
@@ -96,9 +101,7 @@ func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fre
 		w.lines, w.base = w.appends, &pinned{}
 		w.attach(stage.New(s.stageOptions(rule)))
 	}
-	d.mu.Lock()
-	d.writers[w] = struct{}{}
-	d.mu.Unlock()
+	w.join()
 	return w
 }
 
@@ -212,11 +215,19 @@ func (w *writer) use(call func(*stage.Stage) error) error {
 
 func (w *writer) read(in *fuse.ReadIn, buf []byte) (int, error) {
 	if in.ReadFlags&fuse.READ_LOCKOWNER == 0 {
+		w.next.Store(-1)
 		return w.d.readFill(in, buf)
 	}
 	if in.Offset == 0 {
 		w.renew()
 	}
+	n, err := w.readStage(in, buf)
+	w.moved(int64(in.Offset), int64(n))
+	return n, err
+}
+
+// readStage reads what the holder of the stage sees.
+func (w *writer) readStage(in *fuse.ReadIn, buf []byte) (int, error) {
 	for {
 		n, lines := 0, false
 		err := w.use(func(st *stage.Stage) error {
@@ -266,6 +277,7 @@ func (w *writer) write(in *fuse.WriteIn, data []byte) (int, error) {
 			return err
 		}
 		w.end.Store(int64(in.Offset) + int64(len(data)))
+		w.moved(int64(in.Offset), int64(len(data)))
 		_, err := st.WriteAt(data, int64(in.Offset))
 		return err
 	})
@@ -316,8 +328,8 @@ func (w *writer) seek(off int64, whence int) (int64, error) {
 }
 
 func (w *writer) flush(in *fuse.FlushIn) error {
-	w.noteShut(in.Pid)
-	return w.event(decide.Flush, in.Pid)
+	w.noteShut(in)
+	return w.eventBy(decide.Flush, closing{in.Pid, in.LockOwner})
 }
 
 func (w *writer) fsync(in *fuse.FsyncIn) error { return w.event(decide.Fsync, in.Pid) }
@@ -331,6 +343,9 @@ func (w *writer) release() {
 	}
 	w.mu.Lock()
 	w.detach()
+	if !w.flushed {
+		w.unopened()
+	}
 	w.mu.Unlock()
 	w.d.mu.Lock()
 	delete(w.d.writers, w)

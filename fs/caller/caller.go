@@ -15,7 +15,6 @@ package caller
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -33,7 +32,9 @@ type Options struct {
 	Mount Mount
 	// Proc is where procfs is mounted; "" means /proc.
 	Proc string
-	// ScanTimeout bounds AnyHolder; 0 means one second.
+	// ScanTimeout bounds CopyHolders; 0 means ten seconds. It takes some
+	// microseconds for each descriptor of the machine, and more where many
+	// want to run.
 	ScanTimeout time.Duration
 	// StatTimeout bounds reading the stat of an exiting task; 0 means ten
 	// seconds. On a machine that is busy it may take a good part of one, and
@@ -45,6 +46,7 @@ type Options struct {
 type Table struct {
 	o     Options
 	euid  uint32
+	self  uint32        // this process in o.Proc; 0: not there
 	stats chan struct{} // a place for each reader of stat under way
 
 	mu      sync.Mutex // guards threads
@@ -74,14 +76,19 @@ func New(o Options) *Table {
 		o.Proc = "/proc"
 	}
 	if o.ScanTimeout == 0 {
-		o.ScanTimeout = time.Second
+		o.ScanTimeout = 10 * time.Second
 	}
 	if o.StatTimeout == 0 {
 		o.StatTimeout = 10 * time.Second
 	}
+	self := uint32(0)
+	if o.Proc == "/proc" {
+		self = uint32(os.Getpid())
+	}
 	return &Table{
 		o:       o,
 		euid:    uint32(os.Geteuid()),
+		self:    self,
 		stats:   make(chan struct{}, maxStats),
 		threads: map[uint32]thread{},
 	}
@@ -156,15 +163,6 @@ func (t *Table) forget(keep int) {
 		_ = unix.Close(th.dir)
 		delete(t.threads, tid)
 	}
-}
-
-// IsThreadOf tells whether the thread belongs to the process now. It costs a
-// fraction of TGID.
-func (t *Table) IsThreadOf(tid, tgid uint32) bool {
-	if tid == 0 || tgid == 0 {
-		return false
-	}
-	return unix.Access(t.path(tgid, "task/"+strconv.FormatUint(uint64(tid), 10)), unix.F_OK) == nil
 }
 
 func (t *Table) status(tid uint32) (status, error) {

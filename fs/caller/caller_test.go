@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -27,9 +26,6 @@ func TestThreadsOfAProcess(t *testing.T) {
 				t.Errorf("TGID(%d) = %d, %v; want %d", tid, got, ok, p.pid)
 			}
 		}
-		if !tab.IsThreadOf(tid, p.pid) || tab.IsThreadOf(tid, self()) {
-			t.Errorf("IsThreadOf(%d) is wrong", tid)
-		}
 	}
 	who, ok := tab.Who(tids[1])
 	if want := uint32(os.Geteuid()); !ok || who.TGID != p.pid || who.UID != want || who.Program == "" {
@@ -47,18 +43,15 @@ func TestNobody(t *testing.T) {
 		if _, ok := tab.Who(tid); ok {
 			t.Errorf("Who(%d) is known", tid)
 		}
-		if tab.IsThreadOf(tid, self()) || tab.IsThreadOf(self(), tid) {
-			t.Errorf("IsThreadOf(%d) is true", tid)
-		}
 		if f := tab.Fate(tid); f.State != Unknown {
 			t.Errorf("Fate(%d) = %+v", tid, f)
 		}
 	}
-	if _, known := tab.Holds(0, 1, true); known {
-		t.Error("what process 0 holds is known")
+	if l := tab.Copies(0, 1, unix.O_WRONLY); l.Known || l.Alive || l.Count != 0 {
+		t.Errorf("what process 0 holds is %+v", l)
 	}
-	if holds, known := tab.Holds(none, 1, true); holds || !known {
-		t.Errorf("Holds of a process that is gone = %v, %v; want false, true", holds, known)
+	if l := tab.Copies(none, 1, unix.O_WRONLY); !l.Known || l.Alive || l.Count != 0 {
+		t.Errorf("what a process that is gone holds is %+v", l)
 	}
 }
 
@@ -141,30 +134,31 @@ func isDir(fd int, root string) bool {
 	return err == nil && len(s) > len(root) && s[:len(root)] == root
 }
 
-func TestHolds(t *testing.T) {
+func TestCopies(t *testing.T) {
 	path, ino, m := target(t)
 	tab := newTable(t, Options{Mount: m})
-
-	t.Run("reader", func(t *testing.T) {
-		p := start(t, "reader", path)
-		if holds, known := tab.Holds(p.pid, ino, false); !holds || !known {
-			t.Errorf("Holds = %v, %v; want true, true", holds, known)
+	check := func(t *testing.T, pid uint32, want int) {
+		t.Helper()
+		if l := tab.Copies(pid, ino, unix.O_WRONLY); l.Count != want || len(l.At) != want || !l.Known {
+			t.Errorf("Copies = %+v, want %d", l, want)
 		}
-		if holds, known := tab.Holds(p.pid, ino, true); holds || !known {
-			t.Errorf("Holds for writing = %v, %v; want false, true", holds, known)
-		}
-	})
+		checkScan(t, tab, pid, ino, want)
+	}
+	t.Run("reader", func(t *testing.T) { check(t, start(t, "reader", path).pid, 0) })
 	t.Run("dup", func(t *testing.T) {
 		p := start(t, "dup", path)
 		for _, want := range []int{2, 1, 0} {
-			if n, known := tab.Count(p.pid, ino, true); n != want || !known {
-				t.Errorf("Count = %d, %v; want %d, true", n, known, want)
-			}
-			checkCopies(t, tab, p.pid, ino, want)
+			check(t, p.pid, want)
 			if want > 0 {
 				p.step()
 				p.expect("ready")
 			}
+		}
+	})
+	t.Run("position", func(t *testing.T) {
+		p := start(t, "seek", path)
+		if l := tab.Copies(p.pid, ino, unix.O_WRONLY); len(l.At) != 1 || l.At[0] != 12345 {
+			t.Errorf("Copies = %+v, want one at 12345", l)
 		}
 	})
 	t.Run("fork", func(t *testing.T) {
@@ -174,34 +168,25 @@ func TestHolds(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.expect("ready")
-		if holds, known := tab.Holds(p.pid, ino, true); holds || !known {
-			t.Errorf("parent Holds = %v, %v; want false, true", holds, known)
-		}
-		if holds, known := tab.Holds(uint32(pid), ino, true); !holds || !known {
-			t.Errorf("child Holds = %v, %v; want true, true", holds, known)
-		}
-		if all, _ := tab.Holders(ino); !slices.Contains(all, uint32(pid)) || slices.Contains(all, p.pid) {
-			t.Errorf("Holders = %v, want the child %d, not the parent %d", all, pid, p.pid)
-		}
+		check(t, p.pid, 0)
+		check(t, uint32(pid), 2) // inherited, and opened again
 	})
 	t.Run("exec closes", func(t *testing.T) {
 		p := start(t, "exec", path)
-		if holds, _ := tab.Holds(p.pid, ino, true); !holds {
-			t.Error("not held before exec")
-		}
+		check(t, p.pid, 1)
 		p.step()
 		p.expect("ready")
-		// The new program opens the file itself: once, not twice.
-		if n, known := tab.Count(p.pid, ino, true); n != 1 || !known {
-			t.Errorf("Count after exec = %d, %v; want 1", n, known)
-		}
+		check(t, p.pid, 1) // the new program opens the file itself: once, not twice
 	})
 	t.Run("killed", func(t *testing.T) {
 		p := start(t, "hold", path)
+		if l := tab.Copies(p.pid, ino, unix.O_WRONLY); !l.Alive {
+			t.Errorf("Copies = %+v of a live process", l)
+		}
 		_ = p.cmd.Process.Kill()
 		eventually(t, "the dead process holds nothing", func() bool {
-			holds, known := tab.Holds(p.pid, ino, true)
-			return !holds && known
+			l := tab.Copies(p.pid, ino, unix.O_WRONLY)
+			return l.Count == 0 && l.Known && !l.Alive
 		})
 	})
 	t.Run("main thread ended", func(t *testing.T) {
@@ -210,22 +195,31 @@ func TestHolds(t *testing.T) {
 			st, err := tab.status(p.pid)
 			return err == nil && st.fdSize == 0
 		})
-		if holds, known := tab.Holds(p.pid, ino, true); !holds || !known {
-			t.Errorf("Holds = %v, %v; want true, true", holds, known)
-		}
-		if all, _ := tab.Holders(ino); !slices.Contains(all, p.pid) {
-			t.Errorf("Holders = %v, want %d in it", all, p.pid)
-		}
+		check(t, p.pid, 1)
 	})
 	t.Run("nobody", func(t *testing.T) {
 		eventually(t, "nobody holds it", func() bool {
-			all, _ := tab.Holders(ino)
-			return len(all) == 0
+			return len(tab.CopyHolders(ino, unix.O_WRONLY).Counts) == 0
 		})
-		if holds, _ := tab.AnyHolder(ino); holds {
-			t.Error("AnyHolder without holders")
-		}
 	})
+}
+
+// TestNotOurselves: what serves the mount has nothing open on it, and is not
+// looked at.
+func TestNotOurselves(t *testing.T) {
+	path, ino, m := target(t)
+	tab := newTable(t, Options{Mount: m})
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if l := tab.Copies(self(), ino, unix.O_WRONLY); l.Count != 1 {
+		t.Errorf("Copies = %+v, want one", l)
+	}
+	if s := tab.CopyHolders(ino, unix.O_WRONLY); s.Counts[self()] != 0 {
+		t.Errorf("CopyHolders = %+v", s)
+	}
 }
 
 // In another mount of the same device the id differs and the device tells;
@@ -236,22 +230,19 @@ func TestOtherMountIDs(t *testing.T) {
 	tests := []struct {
 		name string
 		m    Mount
-		want bool
+		want int
 	}{
-		{"same", m, true},
-		{"bind mount", Mount{ID: -1, Dev: m.Dev}, true},
-		{"other device", Mount{ID: -1, Dev: "0:0"}, false},
+		{"same", m, 1},
+		{"bind mount", Mount{ID: -1, Dev: m.Dev}, 1},
+		{"other device", Mount{ID: -1, Dev: "0:0"}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tab := newTable(t, Options{Mount: tt.m})
-			if got, known := tab.Holds(p.pid, ino, true); got != tt.want || !known {
-				t.Errorf("Holds = %v, %v; want %v, true", got, known, tt.want)
+			if l := tab.Copies(p.pid, ino, unix.O_WRONLY); l.Count != tt.want || !l.Known {
+				t.Errorf("Copies = %+v; want %d", l, tt.want)
 			}
-			all, _ := tab.Holders(ino)
-			if got := slices.Contains(all, p.pid); got != tt.want {
-				t.Errorf("Holders = %v, child in it: want %v", all, tt.want)
-			}
+			checkScan(t, tab, p.pid, ino, tt.want)
 		})
 	}
 	tab := newTable(t, Options{Mount: Mount{ID: -1, Dev: "0:0"}})
@@ -270,28 +261,28 @@ func TestUnreadableIsNotKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	tab := newTable(t, Options{Proc: root, Mount: Mount{ID: 1}})
-	if holds, known := tab.Holds(5, 9, true); holds || known {
-		t.Errorf("Holds = %v, %v; want false, false", holds, known)
+	if l := tab.Copies(5, 9, unix.O_WRONLY); l.Count != 0 || l.Known {
+		t.Errorf("Copies = %+v, want none, not known", l)
+	}
+	if s := tab.CopyHolders(9, unix.O_WRONLY); len(s.Counts) != 0 || s.Known || !s.InTime {
+		t.Errorf("CopyHolders = %+v, want none, not known, in time", s)
 	}
 	// Another process that can be seen is found all the same.
 	dir = writeStatus(t, root, 6, 6, 64)
 	if err := os.MkdirAll(filepath.Join(dir, "fd", "3"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if holds, known := tab.AnyHolder(9); holds || known {
-		t.Errorf("AnyHolder = %v, %v; want false, false", holds, known)
-	}
 	info := "pos:\t0\nflags:\t0100001\nmnt_id:\t1\nino:\t9\n"
 	if err := os.WriteFile(filepath.Join(dir, "fdinfo", "3"), []byte(info), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if holds, known := tab.AnyHolder(9); !holds || !known {
-		t.Errorf("AnyHolder = %v, %v; want true, true", holds, known)
+	if s := tab.CopyHolders(9, unix.O_WRONLY); s.Counts[6] != 1 || s.Known || !s.InTime {
+		t.Errorf("CopyHolders = %+v, want one of 6, not known, in time", s)
 	}
 	// Out of time: not known, and no error.
 	slow := New(Options{Proc: root, Mount: Mount{ID: 1}, ScanTimeout: 1})
-	if holds, known := slow.AnyHolder(9); holds || known {
-		t.Errorf("AnyHolder without time = %v, %v; want false, false", holds, known)
+	if s := slow.CopyHolders(9, unix.O_WRONLY); len(s.Counts) != 0 || s.Known || s.InTime {
+		t.Errorf("CopyHolders without time = %+v", s)
 	}
 }
 

@@ -55,6 +55,8 @@ func child(mode, file string) {
 		_ = unix.Close(fd)
 		next()
 		_ = unix.Close(dup)
+	case "seek":
+		_, _ = unix.Seek(fd, 12345, unix.SEEK_SET)
 	case "fork":
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = append(os.Environ(), "CALLER_CHILD=wait")

@@ -15,26 +15,50 @@ func (f openFile) copyOf(flags uint32) bool {
 	return f.writes() && Alike(uint32(f.flags), flags)
 }
 
-// Copies looks for descriptors of the process that can write to the inode of
-// the mount and may be of an open file with the given flags. It is like Look
-// in everything else: a process that opened the file several times in the same
-// way has at least one for each.
-func (t *Table) Copies(tgid uint32, ino uint64, flags uint32) Look {
-	return t.look(tgid, func(f openFile) bool { return f.ino == ino && f.copyOf(flags) })
+// Look is what a look at one process has found out.
+type Look struct {
+	Count int     // descriptors found
+	At    []int64 // their positions
+	Known bool    // nothing was left out of Count
+	// Alive: the process has a descriptor table, as it has not once it exits.
+	Alive bool
 }
 
-// CopyHolders counts what Copies finds in each process of the machine that has
-// any. known is false if some process could not be looked at or time ran out:
-// some may then be missing. Calls that come together share one scan; it never
-// began before the call. Descriptors in flight in a socket, and mappings, are
-// not seen.
-func (t *Table) CopyHolders(ino uint64, flags uint32) (counts map[uint32]int, known bool) {
-	l := t.looks.do(0, t.machine)
-	counts = map[uint32]int{}
+// Copies looks for descriptors of the process that can write to the inode of
+// the mount and may be of an open file with the given flags. A process that is
+// gone or exiting has none; one that opened the file several times in the same
+// way has at least one for each.
+//
+// Calls that come together share one look; it never began before the call.
+func (t *Table) Copies(tgid uint32, ino uint64, flags uint32) Look {
+	l := t.look(tgid)
+	found := Look{Known: l.known, Alive: l.fds > 0}
 	for _, f := range l.files {
 		if f.ino == ino && f.copyOf(flags) && t.ours(f) {
-			counts[f.pid]++
+			found.Count++
+			found.At = append(found.At, f.pos)
 		}
 	}
-	return counts, l.known
+	return found
+}
+
+// Scan is what a look at all processes has found out.
+type Scan struct {
+	Counts map[uint32]int // descriptors found, by process
+	Known  bool           // nothing was left out: every process let itself be looked at
+	InTime bool           // the scan came to its end
+}
+
+// CopyHolders counts what Copies finds in each process of the machine but this
+// one. Calls that come together share one scan; it never began before the
+// call. Descriptors in flight in a socket, and mappings, are not seen.
+func (t *Table) CopyHolders(ino uint64, flags uint32) Scan {
+	l := t.looks.do(0, t.machine)
+	found := Scan{Counts: map[uint32]int{}, Known: l.known, InTime: l.inTime}
+	for _, f := range l.files {
+		if f.ino == ino && f.copyOf(flags) && t.ours(f) {
+			found.Counts[f.pid]++
+		}
+	}
+	return found
 }

@@ -1,7 +1,6 @@
 package caller
 
 import (
-	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -31,19 +30,12 @@ func TestCopyOf(t *testing.T) {
 	}
 }
 
-// checkCopies compares what is found among all processes with what is found in
-// one, for a file that is open for writing there.
-func checkCopies(t *testing.T, tab *Table, pid uint32, ino uint64, want int) {
+// checkScan looks for the descriptors of one process among all.
+func checkScan(t *testing.T, tab *Table, pid uint32, ino uint64, want int) {
 	t.Helper()
-	for _, flags := range []uint32{uint32(os.O_WRONLY), uint32(os.O_RDWR), uint32(os.O_WRONLY | os.O_APPEND)} {
-		one := tab.Copies(pid, ino, flags)
-		all, _ := tab.CopyHolders(ino, flags)
-		if one.Count != all[pid] || !one.Known {
-			t.Errorf("flags %o: Copies = %+v, CopyHolders = %d", flags, one, all[pid])
+	for flags, want := range map[uint32]int{unix.O_WRONLY: want, unix.O_RDWR: 0, unix.O_WRONLY | unix.O_APPEND: 0} {
+		if s := tab.CopyHolders(ino, flags); s.Counts[pid] != want || !s.InTime {
+			t.Errorf("flags %o: CopyHolders = %+v, want %d of %d", flags, s, want, pid)
 		}
-		want -= one.Count
-	}
-	if want != 0 {
-		t.Errorf("%d copies were not found, or found twice", want)
 	}
 }

@@ -3,7 +3,6 @@ package caller
 import (
 	"errors"
 	"os"
-	"slices"
 	"strconv"
 	"time"
 
@@ -16,100 +15,47 @@ const ownInodes = uint64(1) << 52
 
 // look is what one look at a process, or at all of them, has found.
 type look struct {
-	files []openFile
-	fds   int  // descriptors there were, on whatever file system
-	known bool // nothing was left out
+	files  []openFile
+	fds    int  // descriptors there were, on whatever file system
+	known  bool // nothing was left out
+	inTime bool // the look came to its end
 }
 
-// Look is what a look at one process has found out.
-type Look struct {
-	Count int  // descriptors on the inode of the mount that was asked for
-	Known bool // nothing was left out of Count
-	// Alive: the process has a descriptor table, as it has not once it exits.
-	Alive bool
-}
-
-// Look looks for descriptors of the process on the inode of the mount; with
-// writeOnly for those that can write. A process that is gone or exiting has
-// none. A process that opened the file several times has at least one for each
-// open that is not closed.
-//
-// Calls that come together share one look; it never began before the call.
-func (t *Table) Look(tgid uint32, ino uint64, writeOnly bool) Look {
-	return t.look(tgid, func(f openFile) bool { return f.ino == ino && (!writeOnly || f.writes()) })
-}
-
-func (t *Table) look(tgid uint32, match func(openFile) bool) Look {
+func (t *Table) look(tgid uint32) look {
 	if tgid == 0 {
-		return Look{}
+		return look{}
 	}
-	l := t.looks.do(tgid, func() look {
+	return t.looks.do(tgid, func() look {
 		files, fds, err := t.process(tgid, time.Time{})
-		return look{files, fds, err == nil}
+		return look{files, fds, err == nil, true}
 	})
-	found := Look{Known: l.known, Alive: l.fds > 0}
-	for _, f := range l.files {
-		if match(f) && t.ours(f) {
-			found.Count++
-		}
-	}
-	return found
 }
 
-// Count is the number that Look finds. known is false if /proc does not say.
-func (t *Table) Count(tgid uint32, ino uint64, writeOnly bool) (n int, known bool) {
-	l := t.Look(tgid, ino, writeOnly)
-	return l.Count, l.Known
-}
-
-// Holds is Count of more than none. If one was found it is known.
-func (t *Table) Holds(tgid uint32, ino uint64, writeOnly bool) (holds, known bool) {
-	n, known := t.Count(tgid, ino, writeOnly)
-	return n > 0, known || n > 0
-}
-
-// Holders lists the processes of the machine, ascending, that have a
-// descriptor on the inode that can write. known is false if some process could
-// not be looked at or time ran out: the list may then lack some. Calls that
-// come together share one scan; it never began before the call. Descriptors in
-// flight in a socket, and mappings, are not seen.
-func (t *Table) Holders(ino uint64) (tgids []uint32, known bool) {
-	l := t.looks.do(0, t.machine)
-	for _, f := range l.files {
-		if f.ino == ino && f.writes() && t.ours(f) {
-			tgids = append(tgids, f.pid)
-		}
-	}
-	slices.Sort(tgids)
-	return slices.Compact(tgids), l.known
-}
-
-// AnyHolder is Holders of more than none. If one was found it is known.
-func (t *Table) AnyHolder(ino uint64) (holds, known bool) {
-	all, known := t.Holders(ino)
-	return len(all) > 0, known || len(all) > 0
-}
-
-// machine looks at all processes.
+// machine looks at all processes but this one, which has nothing open on the
+// mount that it serves.
 func (t *Table) machine() look {
 	end := time.Now().Add(t.o.ScanTimeout)
 	pids, err := list(t.o.Proc)
-	l := look{known: err == nil}
+	l := look{known: err == nil, inTime: true}
 	for _, pid := range pids {
+		if pid == t.self {
+			continue
+		}
 		files, _, err := t.process(pid, end)
 		l.files = append(l.files, files...)
 		if err != nil {
 			l.known = false
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
+			l.inTime = false
 			break
 		}
 	}
 	return l
 }
 
-// process lists the open files of a process that can be on the mount, and
-// tells how many descriptors it has. It gives up at end, if there is one.
+// process lists the open files of a process that one can write to, and tells
+// how many descriptors it has. It gives up at end, if there is one.
 func (t *Table) process(tgid uint32, end time.Time) ([]openFile, int, error) {
 	files, n, err := t.table(tgid, t.path(tgid, ""), end)
 	if n > 0 || err != nil {
@@ -166,8 +112,10 @@ func (t *Table) table(tgid uint32, dir string, end time.Time) ([]openFile, int, 
 		if err != nil {
 			return files, len(fds), err
 		}
-		f.pid = tgid
-		files = append(files, f)
+		if f.writes() { // nobody asks for others
+			f.pid = tgid
+			files = append(files, f)
+		}
 	}
 	return files, len(fds), nil
 }

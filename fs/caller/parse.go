@@ -97,6 +97,7 @@ func parse32(s string) (uint32, error) {
 // openFile is one descriptor of a process, from its fdinfo.
 type openFile struct {
 	pid   uint32
+	pos   int64
 	flags uint64
 	mount int
 	ino   uint64
@@ -118,6 +119,8 @@ func parseFdinfo(b []byte) (openFile, error) {
 		}
 		v := string(bytes.TrimSpace(val))
 		switch string(key) {
+		case "pos":
+			f.pos, err = strconv.ParseInt(v, 10, 64)
 		case "flags":
 			f.flags, err = strconv.ParseUint(v, 8, 64)
 			seen++

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseStatus(t *testing.T) {
@@ -37,12 +39,13 @@ func TestParseFdinfo(t *testing.T) {
 		writes     bool
 		bad        bool
 	}{
-		{"reader", "pos:\t0\nflags:\t0100000\nmnt_id:\t4\nino:\t5\n", false, false},
-		{"writer", "pos:\t0\nflags:\t0100001\nmnt_id:\t4\nino:\t5\nlock:\t1: FLOCK\n", true, false},
-		{"both", "pos:\t0\nflags:\t02100002\nmnt_id:\t4\nino:\t5\n", true, false},
-		{"path", "pos:\t0\nflags:\t012000001\nmnt_id:\t4\nino:\t5\n", false, false},
-		{"old kernel", "pos:\t0\nflags:\t0100001\nmnt_id:\t4\n", false, true},
-		{"no number", "pos:\t0\nflags:\t9\nmnt_id:\t4\nino:\t5\n", false, true},
+		{"reader", "pos:\t7\nflags:\t0100000\nmnt_id:\t4\nino:\t5\n", false, false},
+		{"writer", "pos:\t7\nflags:\t0100001\nmnt_id:\t4\nino:\t5\nlock:\t1: FLOCK\n", true, false},
+		{"both", "pos:\t7\nflags:\t02100002\nmnt_id:\t4\nino:\t5\n", true, false},
+		{"path", "pos:\t7\nflags:\t012000001\nmnt_id:\t4\nino:\t5\n", false, false},
+		{"old kernel", "pos:\t7\nflags:\t0100001\nmnt_id:\t4\n", false, true},
+		{"no number", "pos:\t7\nflags:\t9\nmnt_id:\t4\nino:\t5\n", false, true},
+		{"no position", "pos:\tx\nflags:\t0100001\nmnt_id:\t4\nino:\t5\n", false, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -50,7 +53,7 @@ func TestParseFdinfo(t *testing.T) {
 			if (err != nil) != tt.bad || got.writes() != tt.writes {
 				t.Fatalf("got %+v, %v; want writes %v, error %v", got, err, tt.writes, tt.bad)
 			}
-			if !tt.bad && (got.mount != 4 || got.ino != 5) {
+			if !tt.bad && (got.mount != 4 || got.ino != 5 || got.pos != 7) {
 				t.Errorf("got %+v", got)
 			}
 		})
@@ -190,17 +193,10 @@ func BenchmarkWho(b *testing.B) {
 	}
 }
 
-func BenchmarkIsThreadOf(b *testing.B) {
+func BenchmarkCopies(b *testing.B) {
 	tab := New(Options{})
 	for b.Loop() {
-		tab.IsThreadOf(self(), self())
-	}
-}
-
-func BenchmarkHolds(b *testing.B) {
-	tab := New(Options{})
-	for b.Loop() {
-		tab.Holds(self(), 1, true)
+		tab.Copies(self(), 1, unix.O_WRONLY)
 	}
 }
 
@@ -211,19 +207,19 @@ func BenchmarkFateAlive(b *testing.B) {
 	}
 }
 
-func BenchmarkAnyHolder(b *testing.B) {
+func BenchmarkCopyHolders(b *testing.B) {
 	tab := New(Options{})
 	for b.Loop() {
-		tab.AnyHolder(1 << 60)
+		tab.CopyHolders(1<<60, unix.O_WRONLY)
 	}
 }
 
-func BenchmarkAnyHolder32(b *testing.B) {
+func BenchmarkCopyHolders32(b *testing.B) {
 	tab := New(Options{})
 	for b.Loop() {
 		var wg sync.WaitGroup
 		for range 32 {
-			wg.Go(func() { tab.AnyHolder(1 << 60) })
+			wg.Go(func() { tab.CopyHolders(1<<60, unix.O_WRONLY) })
 		}
 		wg.Wait()
 	}

@@ -31,6 +31,7 @@ const (
 	No                // it is not so
 	Yes               // it is so
 	Unknowable        // it was asked, and can't be known
+	OutOfTime         // it was asked, and there was no time to find out: of Other only
 )
 
 // Verdict is what the validator says of the content.

@@ -35,6 +35,7 @@ func raced(f *Facts)      { f.BaseChanged = true }
 func refusing(f *Facts)   { f.RefuseConflict = true }
 func stranger(f *Facts)   { f.ByOpener = false }
 func blind(f *Facts)      { f.Held, f.Other = Unknowable, Unknowable }
+func hurried(f *Facts)    { f.Other = OutOfTime }
 func inside(f *Facts)     { f.Inside = true }
 func unseen(f *Facts)     { f.Fate = FateUnknown }
 func cutOff(f *Facts)     { f.Fate = NeverClosed }
@@ -125,6 +126,11 @@ func TestDecide(t *testing.T) {
 		{"blind, by the opener, invalid", Flush, []func(*Facts){blind, invalid}, Refuse},
 		{"blind, by a stranger", Flush, []func(*Facts){blind, stranger, whole}, Nothing},
 		{"blind, by a stranger, released", Release, []func(*Facts){blind, stranger, whole, unseen}, Commit},
+		{"no time to look at others, invalid", Flush, []func(*Facts){invalid, hurried}, Nothing},
+		{"no time to look at others, conflict", Flush, []func(*Facts){whole, raced, refusing, hurried}, Nothing},
+		{"no time to look at others, poisoned", Flush, []func(*Facts){broken, hurried}, Nothing},
+		{"no time to look at others, whole", Flush, []func(*Facts){whole, hurried}, Commit},
+		{"no time to look at others, killed, proven", Flush, []func(*Facts){whole, killed, hurried}, Nothing},
 		{"others not seen, by a stranger, invalid", Flush,
 			[]func(*Facts){invalid, stranger, func(f *Facts) { f.Other = Unknowable }}, Nothing},
 

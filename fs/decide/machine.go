@@ -83,6 +83,8 @@ func notAlone(f Facts) (Decision, bool) {
 		return ask(Others), true
 	case f.Other == Yes:
 		return do(Nothing, "another process still holds the file"), true
+	case f.Other == OutOfTime:
+		return do(Nothing, "there was no time to look at other processes; the last release settles it"), true
 	case f.Other == Unknowable && !f.ByOpener:
 		return do(Nothing, "other processes can't be seen; the last release settles it"), true
 	}
@@ -148,8 +150,8 @@ func flush(f Facts) Decision {
 		if f.Other == Unasked {
 			return ask(Others)
 		}
-		if f.Other == Yes {
-			return do(Nothing, "another process still holds the file")
+		if f.Other == Yes || f.Other == OutOfTime {
+			return do(Nothing, "another process still holds the file, or may")
 		}
 	}
 	return do(Commit, "closed")

@@ -35,7 +35,7 @@ func TestSweep(t *testing.T) {
 					continue
 				}
 				for f.Held = Unasked; f.Held <= Unknowable; f.Held++ {
-					for f.Other = Unasked; f.Other <= Unknowable; f.Other++ {
+					for f.Other = Unasked; f.Other <= OutOfTime; f.Other++ {
 						for f.Fate = FateUnasked; f.Fate <= NeverClosed; f.Fate++ {
 							for e := Flush; e <= TruncatePath; e++ {
 								d := Decide(e, f)
@@ -135,8 +135,8 @@ func neverErrs(e Event, f Facts, d Decision) string {
 		return "an error that nobody can get"
 	case e == Flush && (f.Held == Yes || f.Held == Unasked):
 		return "an error at what is not a close"
-	case e == Flush && (f.Other == Yes || f.Other == Unasked):
-		return "an error while another holder lives"
+	case e == Flush && (f.Other == Yes || f.Other == Unasked || f.Other == OutOfTime):
+		return "an error while another holder lives, or may"
 	case e == Flush && f.Other == Unknowable && !f.ByOpener:
 		return "an error while another holder may live"
 	case e == Fsync && d.Action == Refuse:
@@ -211,7 +211,7 @@ func TestAskingEnds(t *testing.T) {
 				continue
 			}
 			for f.Held = No; f.Held <= Unknowable; f.Held++ {
-				for f.Other = No; f.Other <= Unknowable; f.Other++ {
+				for f.Other = No; f.Other <= OutOfTime; f.Other++ {
 					for f.Fate = Alive; f.Fate <= NeverClosed; f.Fate++ {
 						for e := Flush; e <= TruncatePath; e++ {
 							if got, want := oracle(t, e, f), Decide(e, f); got != want {
