@@ -215,19 +215,7 @@ func (a *appender) confirm(rec *record, it *Item) (bool, error) {
 	if rec.SHA256 != it.SHA256 {
 		return false, ErrConflict
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return false, err
-	}
-	if err = f.Sync("history:sync"); err == nil {
-		err = a.s.syncDirs("history:syncdir", a.h.dir)
-	}
-	if err != nil {
-		// All of it stays readable, but none of it is relied on.
-		a.s.distrust(info.Ino, info.Size)
-		a.h.tail = nil
-		a.s.forget(a.h.dir)
-		a.failed = true
+	if err := a.secure(f, pack); err != nil {
 		return false, err
 	}
 	if !a.h.gaps(pack) && checkFrames(f, a.h, pack) == nil {
@@ -306,15 +294,20 @@ func (s *Store) Remove(path string, when time.Time, who Writer) error {
 	if err != nil {
 		return fmt.Errorf("read history of %s: %w", path, err)
 	}
-	if len(h.recs) == 0 || h.recs[len(h.recs)-1].Removed {
+	if len(h.recs) == 0 {
 		return nil
 	}
 	last := &h.recs[len(h.recs)-1]
 	a := &appender{s: s, h: h}
-	err = a.put(record{Entry: Entry{
-		Tx: last.Tx, Time: when, Removed: true, PID: who.PID, UID: who.UID, Program: who.Program,
-	}}, s.codec.encodeWhole(nil))
-	if err = errors.Join(err, a.finish()); err != nil {
+	if last.Removed && !h.abandoned(last.Pack) {
+		err = a.securePack(last.Pack)
+	} else {
+		err = a.put(record{Entry: Entry{
+			Tx: last.Tx, Time: when, Removed: true, PID: who.PID, UID: who.UID, Program: who.Program,
+		}}, s.codec.encodeWhole(nil))
+		err = errors.Join(err, a.finish())
+	}
+	if err != nil {
 		return fmt.Errorf("bury %s: %w", path, err)
 	}
 	return nil

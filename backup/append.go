@@ -29,6 +29,8 @@ type appender struct {
 	taken map[uint64]int
 	// fixed: everything goes to f, which the caller names and syncs.
 	fixed bool
+	// secured is the last pack whose end was made durable here.
+	secured string
 	// failed: entries were given up that put had taken.
 	failed bool
 }
@@ -114,6 +116,11 @@ func (a *appender) reopen() error {
 	if err != nil {
 		return err
 	}
+	if !a.s.isSynced(t.name) { // left by an earlier process
+		if err := a.secure(f, t.name); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
 	return a.opened(f, &t, false)
 }
 
@@ -196,19 +203,19 @@ func (a *appender) finish() error {
 
 // abandon gives up the open pack after an error: nothing of what was added
 // since it was opened counts. The bytes are cut off again, so that a process
-// that starts later and finds them in the page cache alone does not believe
-// in them; that this works is not needed by the one that runs.
+// that starts later has nothing to wonder about; nobody needs it to work.
 func (a *appender) abandon() error {
 	if a.f == nil || a.fixed {
 		a.failed = true
 		return nil
 	}
 	a.s.distrust(a.ino, a.start)
-	_ = a.f.Truncate("history:abandon", a.start)
-	err := a.f.Close()
-	if a.fresh {
-		_ = a.s.d.Remove("history:abandon", a.t.name)
+	if a.fresh && a.s.d.Remove("history:abandon", a.t.name) == nil {
+		_ = a.s.d.SyncDir("history:abandon", a.h.dir) // gives its room back
+	} else {
+		_ = a.f.Truncate("history:abandon", a.start)
 	}
+	err := a.f.Close()
 	a.failed = true
 	a.f, a.t, a.recs, a.taken, a.buf = nil, nil, nil, nil, nil
 	a.h.tail = nil

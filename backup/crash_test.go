@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"intactfs/journal/disk"
 	"intactfs/journal/disk/disktest"
 )
 
@@ -67,13 +68,17 @@ type scene struct {
 }
 
 // sweep breaks each changing operation of a scene: by a crash of which more
-// or less survives, and by errors that come once or for good. After each it
-// checks, repeats the work and checks again.
+// or less survives, by the end of the process alone, and by errors that come
+// once or for good. After each it checks, repeats the work and checks again.
 func (sc scene) sweep(t *testing.T) {
-	base := disktest.New()
+	base := disktest.New(disktest.ReuseFreed())
 	sc.before(t, openStore(t, base))
 	t.Run("crash", func(t *testing.T) {
 		for n := 1; sc.crash(t, base, n); n++ {
+		}
+	})
+	t.Run("kill", func(t *testing.T) {
+		for n := 1; sc.kill(t, base, n); n++ {
 		}
 	})
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
@@ -115,6 +120,46 @@ func (sc scene) crash(t *testing.T, base *disktest.Disk, n int) bool {
 		}
 	}
 	return d.Crashed()
+}
+
+// kill ends the process before step n, and lets the machine crash while the
+// next one does the work again: what the first left may be in the page cache
+// alone.
+func (sc scene) kill(t *testing.T, base *disktest.Disk, n int) bool {
+	t.Helper()
+	var killed, d *disktest.Disk
+	d = base.Clone(disktest.Watch(func(i int, _ disk.Step) {
+		if i == n {
+			killed = d.Clone()
+		}
+	}))
+	if err := sc.work(openStore(t, d)); err != nil {
+		t.Fatal(err)
+	}
+	if killed == nil {
+		return false
+	}
+	sc.after(t, openStore(t, killed), false)
+	rng := rand.New(rand.NewSource(int64(n)))
+	for m := 1; ; m++ {
+		d := killed.Clone(disktest.CrashAt(m))
+		done := sc.work(openStore(t, d)) == nil
+		percents := []int{0, 50, 85}
+		if sc.atomic {
+			percents = []int{0, 100}
+		}
+		for _, percent := range percents {
+			s := openStore(t, d.AfterCrash(rng, percent))
+			sc.after(t, s, done)
+			verifyClean(t, s)
+			if t.Failed() {
+				t.Fatalf("killed before step %d, crash at step %d, %d %% survive", n, m, percent)
+			}
+		}
+		if !d.Crashed() {
+			return true
+		}
+	}
 }
 
 func (sc scene) fail(t *testing.T, base *disktest.Disk, n int, errno syscall.Errno, sticky bool) bool {

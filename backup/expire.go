@@ -50,6 +50,9 @@ func (s *Store) Expire(ctx context.Context, path string, p Policy, now time.Time
 	}
 	// Whatever happens from here on, the history is read anew.
 	defer s.forget(h.dir)
+	if err := s.secureCopies(h); err != nil {
+		return res, fmt.Errorf("expire history of %s: %w", path, err)
+	}
 	for _, run := range work.runs {
 		freed, err := s.rewrite(ctx, h, run)
 		if err != nil {
@@ -60,6 +63,21 @@ func (s *Store) Expire(ctx context.Context, path string, p Policy, now time.Time
 	}
 	s.sweep(h, work.keepsNothing())
 	return res, work.damaged
+}
+
+// secureCopies makes durable what an earlier process left, in packs and in the
+// directory: an entry that is there twice is dropped because of the other.
+func (s *Store) secureCopies(h *history) error {
+	a := &appender{s: s, h: h}
+	for _, p := range h.packs {
+		if p.abandoned {
+			continue // is written anew
+		}
+		if err := a.securePack(p.name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // held returns ErrHeld while dropping would be unwise: history is what saves
@@ -130,7 +148,8 @@ func newRewrite(h *history, plan []Decision, slack float64, packSize int64) *rew
 	for _, p := range h.packs {
 		kept := keep[p.name]
 		slices.SortFunc(kept, func(a, b record) int { return int(a.Offset - b.Offset) })
-		if drop[p.name] == 0 || float64(drop[p.name]) < slack*float64(p.size) {
+		few := drop[p.name] == 0 || float64(drop[p.name]) < slack*float64(p.size)
+		if few && !p.abandoned {
 			w.kept += len(kept)
 			joined = false
 			continue
@@ -145,7 +164,18 @@ func newRewrite(h *history, plan []Decision, slack float64, packSize int64) *rew
 		joined = true
 		w.freed += drop[p.name]
 	}
+	// What is kept in a pack of which a sync failed is written anew before
+	// another copy of it is dropped.
+	slices.SortStableFunc(w.runs, func(a, b run) int { return b.abandoned() - a.abandoned() })
 	return w
+}
+
+// abandoned is 1 if one of the packs was given up, else 0.
+func (r *run) abandoned() int {
+	if slices.ContainsFunc(r.packs, func(p packInfo) bool { return p.abandoned }) {
+		return 1
+	}
+	return 0
 }
 
 // add appends a run, or lengthens the last one.

@@ -107,7 +107,12 @@ func (s *Store) writePins(dir string, pins map[uint64]bool) error {
 	if err != nil {
 		return err
 	}
-	return s.writeFile("history:pin", dir+"/"+pinsName, sealLine(line, 0))
+	name := dir + "/" + pinsName
+	if err := s.writeFile("history:pin", name, sealLine(line, 0)); err != nil {
+		return err
+	}
+	s.markSynced(name)
+	return nil
 }
 
 // Pin keeps a version from retention, or gives it back. Durable when it
@@ -127,8 +132,8 @@ func (s *Store) Pin(path string, tx uint64, on bool) error {
 	if _, ok := h.find(tx); !ok {
 		return fmt.Errorf("pin version %d of %s: %w", tx, path, ErrNotFound)
 	}
-	if h.pins[tx] == on {
-		return nil
+	if known := s.isSynced(h.dir + "/" + pinsName); h.pins[tx] == on && (known || !on) {
+		return nil // a pin that an earlier process left may not be durable
 	}
 	pins := maps.Clone(h.pins)
 	if pins[tx] = on; !on {

@@ -250,7 +250,7 @@ func (s *Store) refusedSince(path string, since time.Time) (int64, error) {
 }
 
 // Close writes the counts of the quarantine that were held back. There is
-// nothing else to close.
+// nothing else to close but files that have no name any more.
 func (s *Store) Close() error {
 	s.tree.RLock()
 	defer s.tree.RUnlock()
@@ -262,6 +262,7 @@ func (s *Store) Close() error {
 			errs = append(errs, fmt.Errorf("close quarantine: %w", err))
 		}
 	}
+	s.d.letGo()
 	return errors.Join(errs...)
 }
 

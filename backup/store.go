@@ -50,7 +50,7 @@ func (o *Options) defaults() {
 // Store is the history and quarantine of one data directory. All methods may
 // be called from several goroutines.
 type Store struct {
-	d     disk.Disk
+	d     *holdingDisk
 	o     Options
 	log   *slog.Logger
 	codec *codec
@@ -88,7 +88,7 @@ func Open(d disk.Disk, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
 	return &Store{
-		d: d, o: o, log: o.Log, codec: c, packSize: defaultPackSize, seed: maphash.MakeSeed(),
+		d: newHoldingDisk(d), o: o, log: o.Log, codec: c, packSize: defaultPackSize, seed: maphash.MakeSeed(),
 		index:     newLRU[string, *history](maxIndexed),
 		synced:    newLRU[string, struct{}](maxSynced),
 		abandoned: make(map[uint64]int64),

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"intactfs/journal/disk"
 	"intactfs/journal/disk/disktest"
@@ -179,21 +177,6 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-func TestBadPaths(t *testing.T) {
-	s := openStore(t, disktest.New())
-	for _, p := range []string{"", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "./a", "a/.", "a\x00b"} {
-		_, _, newestErr := s.Newest(p)
-		for name, err := range map[string]error{
-			"add": s.Add(context.Background(), p, nil), "newest": newestErr,
-			"move": s.Moved("a", p), "pin": s.Pin(p, 1, true),
-		} {
-			if !errors.Is(err, ErrBadPath) {
-				t.Errorf("%s %q: got %v, want ErrBadPath", name, p, err)
-			}
-		}
-	}
-}
-
 func TestUnknownVersion(t *testing.T) {
 	s := openStore(t, disktest.New())
 	mustAdd(t, s, "f", docs(1).items(1)...)
@@ -204,188 +187,6 @@ func TestUnknownVersion(t *testing.T) {
 		if _, err := s.Open(context.Background(), tt.path, tt.tx); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s %d: got %v, want ErrNotFound", tt.path, tt.tx, err)
 		}
-	}
-}
-
-func TestReadDir(t *testing.T) {
-	s := openStore(t, disktest.New())
-	long := strings.Repeat("ü", 125)
-	for i, p := range []string{"a", "a/b", "a/c/d", "x.versions/f", "more.more", long, long + "/" + long} {
-		mustAdd(t, s, p, item(uint64(i+1), p))
-	}
-	for dir, want := range map[string][]Name{
-		"":  {{"a", true, true}, {"more.more", true, false}, {"x.versions", false, true}, {long, true, true}},
-		"a": {{"b", true, false}, {"c", false, true}}, "a/c": {{"d", true, false}},
-		"x.versions": {{"f", true, false}}, long: {{long, true, false}}, "none": {}, "a/b": {},
-	} {
-		got, err := s.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", dir, diff)
-		}
-	}
-	if got, err := s.Paths("a"); err != nil || !cmp.Equal(got, []string{"a/b", "a/c/d"}) {
-		t.Errorf("got %v, %v", got, err)
-	}
-}
-
-// TestLayoutIsOneToOne maps random paths to the disk and back.
-func TestLayoutIsOneToOne(t *testing.T) {
-	elements := rapid.OneOf(
-		rapid.SampledFrom([]string{"a", "b.versions", "b.versions=", "b.more", "b.more==", "=", ".versions", ".more"}),
-		rapid.StringMatching(`[a-c.=]{230,247}(\.more|\.versions)?`),
-		rapid.StringMatching(`[a-cü]{100,120}`),
-	)
-	rapid.Check(t, func(t *rapid.T) {
-		seen := map[string]string{}
-		d := disktest.New()
-		s, err := Open(d, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := map[string]bool{}
-		for i := range 6 {
-			parts := rapid.SliceOfN(elements, 1, 3).Draw(t, "parts")
-			path := strings.Join(parts, "/")
-			if checkPath(path) != nil {
-				continue
-			}
-			dir := historyLayout.file(path)
-			if other, ok := seen[dir]; ok && other != path {
-				t.Fatalf("%q and %q share %s", path, other, dir)
-			}
-			seen[dir] = path
-			for _, e := range strings.Split(dir, "/") {
-				if len(e) > 255 || e == "" {
-					t.Fatalf("element of %d bytes", len(e))
-				}
-			}
-			if err := s.Add(context.Background(), path, []Item{item(uint64(i+1), path)}); err != nil {
-				t.Fatal(err)
-			}
-			want[path] = true
-		}
-		got, err := s.Paths("")
-		if err != nil || len(got) != len(want) {
-			t.Fatalf("got %q, %v; want %v", got, err, want)
-		}
-		for _, p := range got {
-			if !want[p] {
-				t.Fatalf("%q was not added", p)
-			}
-		}
-	})
-}
-
-func TestExpireHeld(t *testing.T) {
-	v := docs(5)
-	for _, tt := range []struct {
-		name   string
-		policy Policy
-		before func(t *testing.T, s *Store)
-		held   bool
-	}{
-		{"free", Policy{Last: 1}, nil, false},
-		{"asked", Policy{Last: 1, Hold: true}, nil, true},
-		{"disk nearly full", Policy{Last: 1, MinFree: 1 << 20}, nil, true},
-		{"burst", Policy{Last: 1, Burst: 3}, func(t *testing.T, s *Store) {
-			for i := range 3 {
-				mustRefuse(t, s, "f", t0.Add(time.Duration(i)*time.Minute), fmt.Sprint(i))
-			}
-		}, true},
-		{"the same again", Policy{Last: 1, Burst: 3}, func(t *testing.T, s *Store) {
-			for i := range 3 {
-				mustRefuse(t, s, "f", t0.Add(time.Duration(i)*time.Second), "x")
-			}
-		}, true},
-		{"burst long ago", Policy{Last: 1, Burst: 3}, func(t *testing.T, s *Store) {
-			for i := range 3 {
-				mustRefuse(t, s, "f", t0.Add(-2*time.Hour), fmt.Sprint(i))
-			}
-		}, false},
-		{"burst elsewhere", Policy{Last: 1, Burst: 1}, func(t *testing.T, s *Store) { mustRefuse(t, s, "g", t0, "x") }, false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			s := openStore(t, disktest.New(disktest.Capacity(1<<20)))
-			mustAdd(t, s, "f", v.items(1, 2, 3, 4, 5)...)
-			if tt.before != nil {
-				tt.before(t, s)
-			}
-			res, err := s.Expire(context.Background(), "f", tt.policy, t0.Add(5*time.Minute), false)
-			if errors.Is(err, ErrHeld) != tt.held || !tt.held && err != nil {
-				t.Fatalf("got %v, want held %v", err, tt.held)
-			}
-			want := 1
-			if tt.held {
-				want = 5
-			}
-			if n := len(mustList(t, s, "f")); n != want || res.Dropped != 5-want {
-				t.Errorf("%d are left, %d dropped; want %d", n, res.Dropped, want)
-			}
-		})
-	}
-}
-
-func TestExpireFreesSpace(t *testing.T) {
-	series := newBigSeries(300 << 10)
-	d := disktest.New()
-	s := openStore(t, d)
-	want := versions{}
-	for tx := uint64(1); tx <= 40; tx++ {
-		doc := series.next(2000)
-		want[tx] = string(doc)
-		mustAdd(t, s, "f", bytesItem(tx, doc))
-	}
-	before := stored(d)
-	dry, err := s.Expire(context.Background(), "f", keepLast(2), t0, true)
-	if err != nil || dry.Dropped != 38 || stored(d) != before {
-		t.Fatalf("dry: dropped %d, %v", dry.Dropped, err)
-	}
-	res, err := s.Expire(context.Background(), "f", keepLast(2), t0, false)
-	if err != nil || res.Dropped != 38 || res.Freed != before-stored(d) || res.Freed <= 0 {
-		t.Errorf("dropped %d, freed %d of %d, %v", res.Dropped, res.Freed, before-stored(d), err)
-	}
-	mustAdd(t, s, "f", bytesItem(41, series.next(100)))
-	for _, s := range []*Store{s, openStore(t, d)} {
-		wantVersion(t, s, "f", 39, want[39])
-		wantVersion(t, s, "f", 40, want[40])
-		if n := len(mustList(t, s, "f")); n != 3 {
-			t.Errorf("%d entries are left, want 3", n)
-		}
-	}
-	verifyClean(t, openStore(t, d))
-}
-
-func TestSlackPutsOffRewriting(t *testing.T) {
-	v := docs(20)
-	d := disktest.New()
-	s := openStore(t, d)
-	for tx := range uint64(20) {
-		mustAdd(t, s, "f", v.items(tx+1)...)
-		p := keepLast(5)
-		p.Slack = 0.75
-		if _, err := s.Expire(context.Background(), "f", p, t0, false); err != nil {
-			t.Fatal(err)
-		}
-		entries := mustList(t, s, "f")
-		newest := []uint64{}
-		for _, e := range entries[max(0, len(entries)-5):] {
-			newest = append(newest, e.Tx)
-		}
-		if len(newest) != min(5, int(tx)+1) || newest[len(newest)-1] != tx+1 {
-			t.Fatalf("after %d: the newest are %v", tx+1, newest)
-		}
-	}
-	rewritten := 0
-	for _, step := range d.Steps() {
-		if step == "expire:rename" {
-			rewritten++
-		}
-	}
-	if rewritten == 0 || rewritten > 5 {
-		t.Errorf("rewritten %d times in 20 saves", rewritten)
 	}
 }
 
