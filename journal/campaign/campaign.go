@@ -108,14 +108,14 @@ func campaign(c config) result {
 func (c config) crashEverywhere(w workload) (n int64, wrong []violation) {
 	w.broken, w.lenient = c.broken, c.lenient
 	err := w.run(func(d *disktest.Disk, b *book, at int, step disk.Step) {
-		for variant, percent := range variants {
+		for variant := range len(variants) + 1 {
 			s := state{w.number, at, variant}
 			if c.only != nil && s != *c.only || c.broken != "" && len(wrong) > 0 {
 				continue
 			}
 			n++
 			rng := rand.New(rand.NewSource(mix(w.seed, int64(at), int64(variant))))
-			if err := w.examine(d.AfterCrash(rng, percent), b, rng); err != nil {
+			if err := w.breakOff(d, b, variant, rng); err != nil {
 				wrong = append(wrong, violation{s, step, w, err})
 			}
 		}

@@ -12,8 +12,26 @@ import (
 	"intactfs/journal/disk/disktest"
 )
 
-// variants are the chances, in percent, that something unsynced survives.
+// variants are the chances, in percent, that something unsynced survives. One
+// more variant is a process that is killed: the page cache stays, until the
+// machine crashes while the next process recovers.
 var variants = []int{0, 100, 50, 85, 20}
+
+// breakOff ends what d is in the middle of, and examines what is left.
+func (w workload) breakOff(d *disktest.Disk, b *book, variant int, rng *rand.Rand) error {
+	if variant < len(variants) {
+		return w.examine(d.AfterCrash(rng, variants[variant]), b, rng)
+	}
+	killed := d.Clone()
+	if err := b.whole(killed); err != nil {
+		return fmt.Errorf("before recovery: %w", err)
+	}
+	again, err := w.crashAgain(killed, b, rng)
+	if err != nil {
+		return err
+	}
+	return w.examine(again, b, rng)
+}
 
 // examine recovers the disk that a crash left, and checks everything.
 func (w workload) examine(d *disktest.Disk, b *book, rng *rand.Rand) error {

@@ -16,7 +16,9 @@
 //     every one that was acknowledged, and what was there before;
 //   - that recovering again changes no byte of the files.
 //
-// A fifth of the states crash once more in the middle of the recovery.
+// A fifth of the states crash once more in the middle of the recovery. Before
+// every operation the process alone is killed, too: the page cache stays, and
+// the machine crashes while the next process recovers.
 //
 // A state has the number workload.operation.variant. With the same -seed it is
 // the same state in every run, and -replay tries it alone.
