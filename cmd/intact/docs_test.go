@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,5 +30,14 @@ func TestDocs(t *testing.T) {
 	}
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Errorf("docs/cli.md is not what the commands say (-file +commands); write it anew with -update:\n%s", diff)
+	}
+}
+
+func TestEveryCommandIsDescribed(t *testing.T) {
+	root := newApp().root()
+	for _, c := range root.Commands() {
+		if c.Short == "" || strings.HasSuffix(c.Short, ".") || c.Short != strings.ToLower(c.Short[:1])+c.Short[1:] {
+			t.Errorf("%s is described as %q", c.Name(), c.Short)
+		}
 	}
 }

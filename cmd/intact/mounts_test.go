@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestMountHelperArgs(t *testing.T) {
+	tests := []struct {
+		name, argv, want string
+	}{
+		{"plain", "intact mount d", ""},
+		{"no-arguments", "intact", ""},
+		{"one-path", "intact /d", ""},
+		{"fuse3", "intact /d /m -o rw,noatime", "mount --option=noatime -- /d /m"},
+		{"joined", "intact /d /m -orw,durability=relaxed", "mount --durability=relaxed -- /d /m"},
+		{"by-name", "/sbin/mount.fuse.intact d m", "mount -- d m"},
+		{"flags", "mount.intact d m -t fuse.intact -v -n -s -o defaults,nofail,x-systemd.automount,idle_commit=1s,verbose",
+			"mount --verbose --idle-commit=1s --verbose -- d m"},
+		{"underscores", "mount.intact d m -o on-conflict=refuse,publish_delay=5s,log_file=/var/log/x",
+			"mount --on-conflict=refuse --publish-delay=5s --log-file=/var/log/x -- d m"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := mountHelperArgs(strings.Fields(tt.argv))
+			if ok != (tt.want != "") || strings.Join(got, " ") != tt.want {
+				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
+			}
+		})
+	}
+}
+
+func TestMountOf(t *testing.T) {
+	mounts := []mounted{{point: "/a"}, {point: "/a/b/c"}, {point: "/x"}, {point: "/x", id: 2}}
+	for path, want := range map[string]string{
+		"/a": "/a", "/a/b": "/a", "/a/b/c": "/a/b/c", "/a/b/c/d": "/a/b/c", "/ab": "", "/": "", "/x/y": "/x",
+	} {
+		m, ok := mountOf(mounts, path)
+		if ok != (want != "") || m.point != want {
+			t.Errorf("%s is in %q, want %q", path, m.point, want)
+		}
+	}
+	if m, _ := mountOf(mounts, "/x"); m.id != 2 {
+		t.Errorf("not the mount on top: %+v", m)
+	}
+	if !within("/", "/a") || !within("/a", "/a") || within("/a", "/ab") {
+		t.Error("within is wrong")
+	}
+}
+
+func TestScanHolders(t *testing.T) {
+	proc := t.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(proc, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("12/comm", "writer\n")
+	write("12/fdinfo/3", "pos:\t0\nflags:\t02\nmnt_id:\t77\nino:\t5\n")
+	write("13/comm", "other\n")
+	write("13/fdinfo/3", "mnt_id:\t7\n")
+	write("14/comm", "shell\n")
+	if err := os.Symlink("/mnt/sub", filepath.Join(proc, "14", "cwd")); err != nil {
+		t.Fatal(err)
+	}
+	write("self/comm", "self\n")
+	got := describe(scanHolders(proc, mounted{point: "/mnt", id: 77}))
+	if want := "writer (process 12) has files open, shell (process 14) works in it"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	many := make([]holder, 8)
+	if got := describe(many); !strings.HasSuffix(got, "and 3 more") {
+		t.Errorf("many are %q", got)
+	}
+}
