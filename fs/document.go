@@ -1,8 +1,6 @@
 package fs
 
 import (
-	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -332,22 +330,3 @@ func (d *document) headTx() uint64 {
 	defer d.mu.Unlock()
 	return d.head.Tx
 }
-
-// backingContent is a published file: nobody writes into it, a new version
-// comes in an inode of its own.
-type backingContent struct {
-	*os.File
-	size int64
-}
-
-func newBackingContent(fd int) (Content, error) {
-	f := os.NewFile(uintptr(fd), "content")
-	st, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return backingContent{f, st.Size()}, nil
-}
-
-// Size is the size at the time of opening.
-func (c backingContent) Size() int64 { return c.size }

@@ -13,7 +13,7 @@ func (s *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		return nil, toStatus(err)
 	}
 	if r, ok := f.(*reader); ok {
-		if res := r.view(in); res != nil {
+		if res := r.pages(in); res != nil {
 			return res, fuse.OK
 		}
 	}

@@ -47,6 +47,20 @@ func (r *reader) read(in *fuse.ReadIn, buf []byte) (int, error) {
 	return r.pin.ReadAt(buf, int64(in.Offset))
 }
 
+// pages is read for much at once: what it returns is copied by the kernel. It is
+// nil if read is to do it.
+func (r *reader) pages(in *fuse.ReadIn) fuse.ReadResult {
+	if in.Size < pagesRead || in.ReadFlags&fuse.READ_LOCKOWNER == 0 {
+		return nil
+	}
+	if in.Offset == 0 {
+		r.renew()
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.pin.pages(int64(in.Offset), int64(in.Size))
+}
+
 // renew moves to the newest version, for those who keep a descriptor and read
 // from the start again and again. If it can't be opened the old one stays.
 func (r *reader) renew() {
