@@ -68,8 +68,9 @@ func (c *Client) call(op string, args, result any, sink Sink) error {
 	if _, err := c.conn.Write(append(line, '\n')); err != nil {
 		return fmt.Errorf("ask the daemon: %w", err)
 	}
+	var parts []byte
 	for {
-		last, err := c.next(result, sink)
+		last, err := c.next(&parts, result, sink)
 		if last || err != nil {
 			return err
 		}
@@ -77,7 +78,8 @@ func (c *Client) call(op string, args, result any, sink Sink) error {
 }
 
 // next handles one line of the answer and tells whether it was the last.
-func (c *Client) next(result any, sink Sink) (last bool, err error) {
+// parts is what came of a long result.
+func (c *Client) next(parts *[]byte, result any, sink Sink) (last bool, err error) {
 	if err := c.conn.SetDeadline(time.Now().Add(c.patience)); err != nil {
 		return false, err
 	}
@@ -103,7 +105,12 @@ func (c *Client) next(result any, sink Sink) (last bool, err error) {
 			return true, errors.New("the daemon reports an error without saying which")
 		}
 		return true, r.Error
+	case kindPart:
+		*parts = append(*parts, r.Data...)
 	case kindResult:
+		if r.Result == nil {
+			r.Result = *parts
+		}
 		return true, decodeResult(r.Result, result)
 	}
 	return false, nil

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,6 +88,9 @@ type echoArgs struct {
 func testHandlers() Handlers {
 	return Handlers{
 		"echo": op(func(_ context.Context, a echoArgs, _ Sink) (string, error) { return a.Text, nil }),
+		"repeat": op(func(_ context.Context, a echoArgs, _ Sink) ([]string, error) {
+			return slices.Repeat([]string{a.Text}, 500_000), nil
+		}),
 		"fail": op(func(context.Context, none, Sink) (none, error) {
 			return none{}, fmt.Errorf("a.json: %w: 7", store.ErrNoVersion)
 		}),
@@ -136,6 +140,11 @@ func TestCalls(t *testing.T) {
 			})
 			if err != nil || n != 900000 || content.String() != long[:900000] || len(steps) != 2 {
 				t.Errorf("stream: %v, %d of %d bytes, steps %v", err, content.Len(), n, steps)
+			}
+			// A result may be longer than a line, an argument may not.
+			var list []string
+			if err := c.Call(ctx, "repeat", echoArgs{"entry"}, &list, Sink{}); err != nil || len(list) != 500_000 || list[499_999] != "entry" {
+				t.Errorf("a long result: %d entries, %v", len(list), err)
 			}
 			if err := c.Call(ctx, "stream", echoArgs{"dropped"}, nil, Sink{Progress: func(int64, int64) {}}); err != nil {
 				t.Errorf("stream to nobody: %v", err)

@@ -19,6 +19,8 @@ const (
 	OpCheckpoint = "checkpoint"      // -, -
 	OpLog        = "log"             // PathArgs, []store.Entry
 	OpAt         = "at"              // AtArgs, []store.Entry
+	OpExport     = "export"          // AtArgs, Exported after a tar archive, with progress
+	OpRestoreAt  = "restore-at"      // RestoreAtArgs, []RestoredPath, with progress
 	OpPaths      = "paths"           // PathsArgs, []string
 	OpShow       = "show"            // VersionArgs, store.Entry after the content
 	OpCurrent    = "current"         // PathArgs, int64: the size, after the content
@@ -43,6 +45,14 @@ type PathArgs struct {
 type AtArgs struct {
 	Path string    `json:"path"`
 	Time time.Time `json:"time"`
+}
+
+// RestoreAtArgs restores a path, and all below it, as of a time.
+type RestoreAtArgs struct {
+	Path string    `json:"path"`
+	Time time.Time `json:"time"`
+	Dry  bool      `json:"dry"`
+	Who  fs.Writer `json:"who"`
 }
 
 // PathsArgs asks for paths with history that begin with Prefix.
@@ -130,6 +140,8 @@ func (v *Service) Handlers() Handlers {
 		OpCheckpoint: op(v.checkpoint),
 		OpLog:        op(v.log),
 		OpAt:         op(v.at),
+		OpExport:     op(v.export),
+		OpRestoreAt:  op(v.restoreAt),
 		OpPaths:      op(v.paths),
 		OpShow:       op(v.show),
 		OpCurrent:    op(v.current),

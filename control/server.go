@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -152,7 +153,7 @@ func (s *Server) answer(conn *net.UnixConn, out *answer, req request) error {
 	if err != nil {
 		return out.send(response{Kind: kindError, Error: toError(err)})
 	}
-	return out.send(response{Kind: kindResult, Result: result})
+	return out.result(result)
 }
 
 // watch cancels when the peer has gone. It polls rather than reads, for the
@@ -238,6 +239,19 @@ func (a *answer) send(r response) error {
 	}
 	_, err = a.conn.Write(append(line, '\n'))
 	return err
+}
+
+// result sends a result in as many lines as it takes.
+func (a *answer) result(result json.RawMessage) error {
+	if len(result) <= chunkSize {
+		return a.send(response{Kind: kindResult, Result: result})
+	}
+	for part := range slices.Chunk(result, chunkSize) {
+		if err := a.send(response{Kind: kindPart, Data: part}); err != nil {
+			return err
+		}
+	}
+	return a.send(response{Kind: kindResult})
 }
 
 var errLongLine = errors.New("line too long")

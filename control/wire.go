@@ -16,7 +16,7 @@ import (
 // The bounds of the protocol.
 const (
 	MaxLine     = 1 << 20          // bytes of one line, in either direction
-	chunkSize   = 256 << 10        // bytes of content in one chunk, before base64
+	chunkSize   = 256 << 10        // bytes of content, or of a long result, in one line, before base64
 	idleTimeout = 30 * time.Second // between two requests of a connection
 	lineTimeout = 30 * time.Second // for one line to be sent
 	maxClients  = 32               // connections served at once
@@ -31,7 +31,7 @@ type request struct {
 // response is one line from the server.
 type response struct {
 	Kind   string          `json:"kind"`
-	Data   []byte          `json:"data,omitempty"`  // chunk
+	Data   []byte          `json:"data,omitempty"`  // chunk, part
 	Done   int64           `json:"done,omitempty"`  // progress
 	Total  int64           `json:"total,omitempty"` // progress
 	Result json.RawMessage `json:"result,omitempty"`
@@ -42,7 +42,8 @@ type response struct {
 const (
 	kindChunk    = "chunk"
 	kindProgress = "progress"
-	kindResult   = "result"
+	kindPart     = "part"   // of a result that is too long for a line
+	kindResult   = "result" // without one it is what the parts make
 	kindError    = "error"
 )
 

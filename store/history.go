@@ -202,29 +202,6 @@ func (s *Store) historyPaths(path string) ([]string, error) {
 	return below, nil
 }
 
-// At lists what path, and all below it, was at a time: one entry for each
-// file that was there then.
-func (s *Store) At(ctx context.Context, path string, at time.Time) ([]Entry, error) {
-	if err := s.Settle(ctx, path); err != nil {
-		return nil, s.kind(err)
-	}
-	paths, err := s.historyPaths(path)
-	if err != nil {
-		return nil, err
-	}
-	var found []Entry
-	for _, p := range paths {
-		e, ok, err := s.history.At(p, at)
-		if err != nil {
-			return nil, s.kind(err)
-		}
-		if ok && !e.Removed {
-			found = append(found, s.entry(p, e))
-		}
-	}
-	return found, nil
-}
-
 // Paths lists the paths that have history and begin with prefix, at most
 // limit of them: for completion.
 func (s *Store) Paths(ctx context.Context, prefix string, limit int) ([]string, error) {

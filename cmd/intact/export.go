@@ -1,13 +1,11 @@
 package main
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,10 +21,11 @@ func (a *app) exportCommand() *cobra.Command {
 		Short: "copy what was there at a time",
 		Long: `Export writes the versions that PATH, and all below it, had at a time into a
 directory or a tar archive; --tar - is standard output. Files that were never
-saved under intact have no versions, and are not in it.`,
-		Args: cobra.ExactArgs(1),
+saved under intact have no versions, and are not in it. Versions that are
+damaged are named and left out.`,
+		Example: "  intact export --at yesterday data --dir /tmp/yesterday\n  intact export --at '2h ago' data --tar - | ssh elsewhere tar x",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx := c.Context()
 			if (tarName == "") == (dir == "") || at == "" {
 				return usageError{errors.New("export needs --at, and either --tar or --dir")}
 			}
@@ -34,15 +33,12 @@ saved under intact have no versions, and are not in it.`,
 			if err != nil {
 				return usageError{err}
 			}
-			return a.with(ctx, args[0], toRead, func(t target, c control.Caller) error {
-				entries, err := a.choose(ctx, c, t.path, "", when)
-				if err != nil {
-					return err
-				}
+			return a.with(c.Context(), args[0], toRead, func(t target, c2 control.Caller) error {
+				e := exporting{a, c2, t, when}
 				if dir != "" {
-					return a.exportDir(ctx, c, entries, dir)
+					return e.toDir(c.Context(), dir)
 				}
-				return a.exportTar(ctx, c, entries, tarName)
+				return e.toTar(c.Context(), tarName)
 			})
 		},
 		ValidArgsFunction: completeDirs,
@@ -53,53 +49,75 @@ saved under intact have no versions, and are not in it.`,
 	return c
 }
 
-func (a *app) exportDir(ctx context.Context, c control.Caller, entries []store.Entry, dir string) error {
-	bar := a.newProgress("exporting")
+// exporting is one run of export.
+type exporting struct {
+	a  *app
+	c  control.Caller
+	t  target
+	at time.Time
+}
+
+// archive writes the tar archive to w and tells what was left out of it.
+func (e exporting) archive(ctx context.Context, w io.Writer) (control.Exported, error) {
+	bar := e.a.newProgress("exporting")
 	defer bar.end()
-	for i, e := range entries {
-		to := filepath.Join(dir, filepath.FromSlash(e.Path))
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		if err := writeVersion(ctx, c, e, to); err != nil {
-			return err
-		}
-		bar.at(int64(i+1), int64(len(entries)))
+	sink := toWriter(w)
+	sink.Progress = bar.at
+	var done control.Exported
+	err := e.c.Call(ctx, control.OpExport, control.AtArgs{Path: e.t.path, Time: e.at}, &done, sink)
+	if errors.Is(err, store.ErrNoVersion) {
+		err = fmt.Errorf("%s: %w at %s", display(e.t.path), store.ErrNoVersion, e.a.timeText(e.at))
 	}
-	a.tell("exported %s", count(len(entries), "file"))
-	return nil
+	return done, err
 }
 
-func (a *app) exportTar(ctx context.Context, c control.Caller, entries []store.Entry, name string) (err error) {
-	w := a.stdout
-	if name != "-" {
-		f, createErr := os.Create(name)
-		if createErr != nil {
-			return createErr
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		w = f
+func (e exporting) toDir(ctx context.Context, dir string) error {
+	r, w := io.Pipe()
+	var done control.Exported
+	sent := make(chan error, 1)
+	go func() {
+		var err error
+		done, err = e.archive(ctx, w)
+		_ = w.CloseWithError(err) // which returns nil
+		sent <- err
+	}()
+	err := unpack(r, dir)
+	_ = r.CloseWithError(err)
+	if sendErr := <-sent; err == nil {
+		err = sendErr // else it has the other as its cause
 	}
-	t := tar.NewWriter(w)
-	for _, e := range entries {
-		if err := tarEntry(ctx, c, t, e); err != nil {
-			return fmt.Errorf("export %s: %w", e.Path, err)
-		}
-	}
-	if err := t.Close(); err != nil {
-		return err
-	}
-	a.tell("exported %s", count(len(entries), "file"))
-	return nil
-}
-
-func tarEntry(ctx context.Context, c control.Caller, t *tar.Writer, e store.Entry) error {
-	err := t.WriteHeader(&tar.Header{
-		Typeflag: tar.TypeReg, Name: e.Path, Size: e.Size, Mode: int64(e.Mode), Uid: int(e.UID), Gid: int(e.GID),
-		ModTime: e.Mtime.Truncate(time.Second),
-	})
 	if err != nil {
 		return err
 	}
-	return copyVersion(ctx, c, e, io.Writer(t))
+	return e.tell(done)
+}
+
+// toTar leaves no half archive behind.
+func (e exporting) toTar(ctx context.Context, name string) error {
+	if name == "-" {
+		done, err := e.archive(ctx, e.a.stdout)
+		return errors.Join(err, e.tell(done))
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	done, err := e.archive(ctx, f)
+	if err = errors.Join(err, f.Close()); err == nil {
+		return e.tell(done)
+	}
+	if st, statErr := os.Lstat(name); statErr == nil && st.Mode().IsRegular() {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
+// tell says what was exported, and makes an error of what was not.
+func (e exporting) tell(done control.Exported) error {
+	var failed error
+	for _, f := range done.Failed {
+		failed = errors.Join(failed, fmt.Errorf("%s: %w", f.Path, f.Error))
+	}
+	e.a.tell("exported %s", count(done.Files, "file"))
+	return failed
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -76,6 +77,11 @@ func (a *app) restore(ctx context.Context, args []string, f restoreFlags) error 
 			file, version = a.splitVersion(arg)
 		}
 		err := a.with(ctx, file, what, func(t target, c control.Caller) error {
+			if f.at != "" && f.to == "" {
+				restored, err := a.restoreAt(ctx, c, t, at, f.dryRun)
+				done = append(done, restored...)
+				return err
+			}
 			entries, err := a.choose(ctx, c, t.path, version, at)
 			if err != nil {
 				return err
@@ -115,6 +121,35 @@ func (a *app) choose(ctx context.Context, c control.Caller, name, version string
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return []store.Entry{e}, nil
+}
+
+// restoreAt makes a path, and all below it, what it was at a time.
+func (a *app) restoreAt(ctx context.Context, c control.Caller, t target, at time.Time, dry bool) ([]restoring, error) {
+	bar := a.newProgress("restoring")
+	defer bar.end()
+	var restored []control.RestoredPath
+	args := control.RestoreAtArgs{Path: t.path, Time: at, Dry: dry, Who: me()}
+	err := c.Call(ctx, control.OpRestoreAt, args, &restored, control.Sink{Progress: bar.at})
+	if errors.Is(err, store.ErrNoVersion) {
+		return nil, fmt.Errorf("%s: %w at %s", display(t.path), store.ErrNoVersion, a.timeText(at))
+	}
+	if err != nil {
+		return nil, err
+	}
+	done := make([]restoring, len(restored))
+	for i, r := range restored {
+		d := restoring{Path: r.Path, From: r.From, Version: r.Version, State: "restored"}
+		switch {
+		case r.Error != nil:
+			d.State, d.Error, d.err = "failed", r.Error.Message, fmt.Errorf("%s: %w", r.Path, r.Error)
+		case !r.Changed:
+			d.State = "unchanged"
+		case dry:
+			d.State = "would be restored"
+		}
+		done[i] = d
+	}
+	return done, nil
 }
 
 func display(name string) string {
@@ -176,25 +211,8 @@ func (a *app) copyOut(ctx context.Context, c control.Caller, t target, e store.E
 
 // writeVersion writes a version to a file that is whole or not there.
 func writeVersion(ctx context.Context, c control.Caller, e store.Entry, to string) error {
-	temp, err := os.CreateTemp(filepath.Dir(to), "."+filepath.Base(to)+".*")
-	if err != nil {
-		return err
-	}
-	err = copyVersion(ctx, c, e, temp)
-	if err == nil {
-		err = temp.Chmod(os.FileMode(e.Mode & 0o777))
-	}
-	err = errors.Join(err, temp.Close())
-	if err == nil {
-		err = os.Chtimes(temp.Name(), e.Mtime, e.Mtime)
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), to)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(temp.Name()))
-	}
-	return nil
+	a := attributes{os.FileMode(e.Mode & 0o777), int(e.UID), int(e.GID), e.Mtime}
+	return writeWhole(to, a, func(w io.Writer) error { return copyVersion(ctx, c, e, w) })
 }
 
 func (a *app) printRestored(done []restoring) error {

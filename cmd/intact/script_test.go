@@ -42,7 +42,8 @@ func TestMounted(t *testing.T) {
 //	mounted DIR                intact is mounted there
 //	save FILE TEXT             write in place, as a program of its own
 //	write FILE TEXT            write, with no other program
-//	flip PATTERN [OFFSET]      damage these files, in their middle if nothing is said
+//	flip PATTERN [OFFSET]      damage these files, in their middle if nothing is said,
+//	                           counted from the end if it is negative
 //	killdaemon, termdaemon DIR end the daemon of a mount by SIGKILL, SIGTERM
 func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
@@ -183,6 +184,9 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 		if len(args) > 1 {
 			at, err = strconv.Atoi(args[1])
 			ts.Check(err)
+		}
+		if at < 0 {
+			at += len(content)
 		}
 		content[at] ^= 0x55
 		ts.Check(os.WriteFile(name, content, 0o600))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func TestKeepersGiveBackWhatTheyGot(t *testing.T) {
 			t.Fatal(err)
 		}
 		var r result.Result
-		s := series{saves: 3, budget: time.Minute, documents: func() func() []byte { return growing(5300, 100, 2) }}
+		s := series{saves: 3, budget: time.Minute, ours: time.Minute, documents: func() func() []byte { return growing(5300, 100, 2) }}
 		if err := s.keep(ctx, k, &r); err != nil {
 			t.Errorf("%s: %v", k.name(), err)
 		}
@@ -71,6 +72,19 @@ func TestSeriesEndsWithItsBudget(t *testing.T) {
 	}
 	if n := len(r.Rows[0].Samples); n != 2 {
 		t.Errorf("%d saves with no time left, want 2", n)
+	}
+}
+
+func TestThin(t *testing.T) {
+	for _, tt := range []struct{ have, want int }{{0, 0}, {3, 3}, {5, 5}, {6, 5}, {1000, 5}} {
+		samples := make([]time.Duration, tt.have)
+		for i := range samples {
+			samples[i] = time.Duration(i)
+		}
+		got := thin(samples, 5)
+		if len(got) != tt.want || !slices.IsSorted(got) {
+			t.Errorf("of %d samples %v stay, want %d", tt.have, got, tt.want)
+		}
 	}
 }
 
