@@ -289,7 +289,10 @@ func TestViewAsksTheACL(t *testing.T) {
 		acl = binary.LittleEndian.AppendUint32(acl, e.id)
 	}
 	if err := unix.Setxattr(m.File("a.json"), "system.posix_acl_access", acl, 0); err != nil {
-		harness.Lacks(t, "no ACLs here: %v", err)
+		if !errors.Is(err, unix.ENOTSUP) {
+			t.Fatalf("set an access list: %v", err)
+		}
+		t.Skipf("no access lists on this file system: %v", err)
 	}
 	stored(t, m, "a.json", `{"n": 2}`)
 	for _, c := range []struct {

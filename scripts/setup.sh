@@ -22,6 +22,10 @@ tools_test() {
 		ps procps looking at processes while a mount is stopped
 		mkfs.ext4 e2fsprogs small file systems that fill up
 		losetup mount loop devices for them
+		findmnt util-linux looking at what is mounted
+		setpriv util-linux being another user
+		flock util-linux holding locks
+		unshare util-linux other mount namespaces
 	LIST
 }
 tools_lab() {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"intactfs/integration/crashlab/labtest"
 	"intactfs/integration/crashlab/recdisk"
 	"intactfs/integration/crashlab/savers"
 	"intactfs/integration/crashlab/volume"
@@ -48,9 +49,7 @@ func find(t *testing.T, name string) volume.Type {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := kind.Available(); err != nil {
-		t.Skip(err)
-	}
+	labtest.Need(t, kind)
 	return kind
 }
 

@@ -3,9 +3,12 @@
 package labtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"intactfs/integration/crashlab/recdisk"
 	"intactfs/integration/crashlab/volume"
@@ -18,7 +21,7 @@ import (
 func Main(m *testing.M) {
 	recdisk.Main()
 	if err := volume.Isolate(); err != nil {
-		if os.Getenv("CI") != "" || os.Getenv("INTACT_REQUIRE_FUSE") != "" {
+		if required() {
 			fmt.Fprintln(os.Stderr, "the laboratory needs root:", err)
 			os.Exit(1)
 		}
@@ -26,4 +29,20 @@ func Main(m *testing.M) {
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
+}
+
+func required() bool { return os.Getenv("CI") != "" || os.Getenv("INTACT_REQUIRE_FUSE") != "" }
+
+// Need ends a test whose file system can't be had here. Where everything is
+// said to be there, only a kernel without that file system is an excuse.
+func Need(t testing.TB, kind volume.Type) {
+	t.Helper()
+	err := kind.Available()
+	switch {
+	case err == nil:
+	case required() && !errors.Is(err, unix.ENODEV):
+		t.Fatalf("this file system must be there: %v", err)
+	default:
+		t.Skip(err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"intactfs/integration/crashlab"
+	"intactfs/integration/crashlab/labtest"
 	"intactfs/integration/crashlab/volume"
 	"intactfs/integration/harness"
 )
@@ -37,9 +38,7 @@ func strict(t *testing.T) volume.Type {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := kind.Available(); err != nil {
-		t.Fatal(err)
-	}
+	labtest.Need(t, kind)
 	return kind
 }
 

@@ -42,9 +42,7 @@ func campaign(t *testing.T, name string, states int, subject Subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := kind.Available(); err != nil {
-		t.Skip(err)
-	}
+	labtest.Need(t, kind)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	lab, err := crashlab.Open(t.TempDir())

@@ -170,9 +170,7 @@ func sum(t *testing.T, d *recdisk.Disk, s blocklog.State) blocklog.Sum {
 func TestFileSystemOnDisk(t *testing.T) {
 	for _, kind := range volume.Types {
 		t.Run(kind.Name, func(t *testing.T) {
-			if err := kind.Available(); err != nil {
-				t.Skip(err)
-			}
+			labtest.Need(t, kind)
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 			defer cancel()
 			d := newDisk(t, start(t), kind.Size)
