@@ -149,7 +149,7 @@ func (l *Lab) Replay(ctx context.Context, path string, number int, subject Subje
 	if m.Nested {
 		x.end = m.Crash
 	}
-	_, err = l.examine(ctx, image, x)
+	_, err = l.examine(ctx, image.Path(), x)
 	var v *Violation
 	if errors.As(err, &v) {
 		v.State = state

@@ -15,7 +15,6 @@ import (
 
 	"intactfs/integration/crashlab/blocklog"
 	"intactfs/integration/crashlab/ledger"
-	"intactfs/integration/crashlab/recdisk"
 	"intactfs/integration/crashlab/volume"
 )
 
@@ -72,9 +71,10 @@ type exam struct {
 // digest is the checksum of each file below a directory, by path.
 type digest map[string][sha256.Size]byte
 
-// examine mounts a crash image and asks everything. It writes to the image,
-// as recovery does. The error is a *Violation or one of the laboratory.
-func (l *Lab) examine(ctx context.Context, image *recdisk.Disk, x exam) (digest, error) {
+// examine mounts the crash image in a file and asks everything. It writes to
+// the image, as recovery does. The error is a *Violation or one of the
+// laboratory.
+func (l *Lab) examine(ctx context.Context, image string, x exam) (digest, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer l.watch(ctx)()

@@ -84,13 +84,13 @@ func Open(dir string) (*Lab, error) {
 // Close ends the laboratory.
 func (l *Lab) Close() error { return l.server.Close() }
 
-// mount mounts a disk at a new directory.
-func (l *Lab) mount(kind volume.Type, disk *recdisk.Disk) (*volume.Volume, error) {
+// mount mounts a disk in a file at a new directory.
+func (l *Lab) mount(kind volume.Type, file string) (*volume.Volume, error) {
 	dir := filepath.Join(l.dir, fmt.Sprintf("mount%d", l.mounts.Add(1)))
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("mount: %w", err)
 	}
-	v, err := kind.Mount(disk.Path(), dir)
+	v, err := kind.Mount(file, dir)
 	if err != nil {
 		return nil, errors.Join(err, os.Remove(dir))
 	}
@@ -105,6 +105,9 @@ func (l *Lab) unmount(v *volume.Volume) error {
 type Setup struct {
 	Type     volume.Type
 	Workload savers.Workload
+	// Prepare, if set, puts into the directory what else is there, and
+	// synced, before the crashes that count.
+	Prepare func(data string) error
 	// Writeback is the chance that a step of a save is followed by a
 	// syncfs, and whether one runs in a loop beside the workload: what a
 	// crash leaves shows only what had reached the disk.
@@ -131,7 +134,7 @@ func (l *Lab) Record(ctx context.Context, setup Setup, subject Subject) (*Record
 	if err := setup.Type.Make(ctx, disk.Path()); err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	v, err := l.mount(setup.Type, disk)
+	v, err := l.mount(setup.Type, disk.Path())
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
@@ -168,6 +171,11 @@ func recordOn(ctx context.Context, dir string, disk *recdisk.Disk, setup Setup, 
 	}
 	if err := setup.Workload.Plant(data, disk.Mark); err != nil {
 		return err
+	}
+	if setup.Prepare != nil {
+		if err := setup.Prepare(data); err != nil {
+			return err
+		}
 	}
 	root, err := os.Open(dir)
 	if err != nil {

@@ -86,9 +86,9 @@ func (l *Lab) Try(ctx context.Context, rec *Recording, subject Subject, e Effort
 	var wait sync.WaitGroup
 	for range max(1, e.Workers) {
 		wait.Go(func() {
-			for s := range states {
-				if err := t.state(ctx, s); err != nil {
-					cancel(err)
+			if err := t.work(ctx, states); err != nil {
+				cancel(err)
+				for range states { // whoever sends must not wait
 				}
 			}
 		})
@@ -147,33 +147,54 @@ func (t *trial) fresh(sum blocklog.Sum, count *int) bool {
 	return true
 }
 
-// state examines one state, and for some of them crashes in its recovery.
-func (t *trial) state(ctx context.Context, s blocklog.State) error {
-	sum, err := t.rec.Disk.Sum(s)
-	if err != nil || !t.fresh(sum, &t.tally.States) {
-		return err
-	}
-	image, err := t.rec.Disk.At(s)
+// work examines the states that come, in an image of its own.
+func (t *trial) work(ctx context.Context, states <-chan blocklog.State) error {
+	image, err := t.lab.server.NewImage(t.rec.Type.Size)
 	if err != nil {
 		return err
 	}
-	x := exam{kind: t.rec.Type, subject: t.subject, ledger: t.rec.Ledger, end: s.End}
-	recovered, err := t.lab.examine(ctx, image, x)
-	if err := t.note(err, s, nil, t.rec.Disk); err != nil {
-		return err
-	}
-	if recovered != nil && t.effort.Nested && uint64(s.Number)%nestedEvery == t.effort.Seed%nestedEvery {
-		x.want = recovered
-		if err := t.nested(ctx, image, s, x); err != nil {
-			return err
+	for s := range states {
+		if err := t.state(ctx, image, s); err != nil {
+			return errors.Join(err, image.Drop())
 		}
 	}
 	return image.Drop()
 }
 
-// nested examines crashes while the image of a state was recovered.
-func (t *trial) nested(ctx context.Context, image *recdisk.Disk, parent blocklog.State, x exam) error {
-	ops, err := image.Headers()
+// state examines one state, and for some of them crashes in its recovery.
+func (t *trial) state(ctx context.Context, image *recdisk.Image, s blocklog.State) error {
+	sum, err := t.rec.Disk.Sum(s)
+	if err != nil || !t.fresh(sum, &t.tally.States) {
+		return err
+	}
+	x := exam{kind: t.rec.Type, subject: t.subject, ledger: t.rec.Ledger, end: s.End}
+	if !t.effort.Nested || uint64(s.Number)%nestedEvery != t.effort.Seed%nestedEvery {
+		if err := image.Lay(t.rec.Disk, s); err != nil {
+			return err
+		}
+		_, err := t.lab.examine(ctx, image.Path(), x)
+		return t.note(err, s, nil, t.rec.Disk)
+	}
+	// This recovery is recorded, to be crashed.
+	disk, err := t.rec.Disk.At(s)
+	if err != nil {
+		return err
+	}
+	x.want, err = t.lab.examine(ctx, disk.Path(), x)
+	if err := t.note(err, s, nil, t.rec.Disk); err != nil {
+		return err
+	}
+	if x.want != nil {
+		if err := t.nested(ctx, image, disk, s, x); err != nil {
+			return err
+		}
+	}
+	return disk.Drop()
+}
+
+// nested examines crashes while the disk of a state was recovered.
+func (t *trial) nested(ctx context.Context, image *recdisk.Image, disk *recdisk.Disk, parent blocklog.State, x exam) error {
+	ops, err := disk.Headers()
 	if err != nil {
 		return err
 	}
@@ -183,7 +204,7 @@ func (t *trial) nested(ctx context.Context, image *recdisk.Disk, parent blocklog
 	seen := map[blocklog.Sum]bool{}
 	for _, i := range rng.Perm(len(all)) {
 		s := all[i]
-		sum, err := image.Sum(s)
+		sum, err := disk.Sum(s)
 		if err != nil {
 			return err
 		}
@@ -194,26 +215,22 @@ func (t *trial) nested(ctx context.Context, image *recdisk.Disk, parent blocklog
 		if left--; left < 0 {
 			return nil
 		}
-		if err := t.nestedState(ctx, image, s, parent, x); err != nil {
+		if err := t.nestedState(ctx, image, disk, s, parent, x); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *trial) nestedState(ctx context.Context, image *recdisk.Disk, s, parent blocklog.State, x exam) error {
+func (t *trial) nestedState(ctx context.Context, image *recdisk.Image, disk *recdisk.Disk, s, parent blocklog.State, x exam) error {
 	t.mu.Lock()
 	t.tally.Nested++
 	t.mu.Unlock()
-	crashed, err := image.At(s)
-	if err != nil {
+	if err := image.Lay(disk, s); err != nil {
 		return err
 	}
-	_, err = t.lab.examine(ctx, crashed, x)
-	if err := t.note(err, s, &parent, image); err != nil {
-		return err
-	}
-	return crashed.Drop()
+	_, err := t.lab.examine(ctx, image.Path(), x)
+	return t.note(err, s, &parent, disk)
 }
 
 // nestedPlan is plan for the log of a recovery, from its mount on.

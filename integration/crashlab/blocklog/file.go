@@ -30,6 +30,13 @@ type pageMap map[int64][]byte
 // Page implements Pages.
 func (m pageMap) Page(n int64) []byte { return m[n] }
 
+// Numbers implements Pages.
+func (m pageMap) Numbers(visit func(n int64)) {
+	for n := range m {
+		visit(n)
+	}
+}
+
 // Save writes what lies beneath the disk, its log, and a note of the
 // caller's, so that Load can rebuild the disk elsewhere.
 func (d *Disk) Save(w io.Writer, meta string) error {

@@ -43,6 +43,8 @@ func (o Op) Changes() bool { return o.Kind == Write || o.Kind == Zero }
 // be nil. The bytes must not be changed.
 type Pages interface {
 	Page(n int64) []byte
+	// Numbers calls visit at least once for each page that is not all zeros.
+	Numbers(visit func(n int64))
 }
 
 // spread calls visit for each page that the range touches, with the part of

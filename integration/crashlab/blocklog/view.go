@@ -65,6 +65,27 @@ func (v *View) Page(n int64) []byte {
 	return v.page(n)
 }
 
+// Numbers implements Pages. It calls visit without the disk's lock.
+func (v *View) Numbers(visit func(n int64)) {
+	if v.disk.base != nil {
+		v.disk.base.Numbers(visit)
+	}
+	v.disk.mu.RLock()
+	var changed []int64
+	for n, versions := range v.disk.pages {
+		if versions[0].op < v.base {
+			changed = append(changed, n)
+		}
+	}
+	v.disk.mu.RUnlock()
+	for _, n := range changed {
+		visit(n)
+	}
+	for n := range v.over {
+		visit(n)
+	}
+}
+
 // Sum identifies a content: equal contents over the same base have equal
 // sums however they came about.
 type Sum [16]byte

@@ -46,18 +46,24 @@ const commandPatience = time.Minute
 
 // Workload is the saves that the product is tried with: small and
 // large files, replaced, overwritten, renamed over, appended to, created and
-// removed. A file gets fewer saves than retention keeps.
+// removed. A file gets fewer saves than retention keeps; the large ones get
+// fewest, because what recovery does for them costs most.
 func Workload(seed uint64) savers.Workload {
 	return savers.Workload{Seed: seed, Saves: 8, Files: []savers.File{
 		{Name: "small-0.json", Ways: []string{"truncate", "fsync", "overwrite"}},
 		{Name: "small-1.json", Ways: []string{"rename", "rename-fsync", "atomic"}},
 		{Name: "small-2.json", Ways: []string{"truncate", "rename", savers.Remove}},
 		{Name: "small-3.json", Ways: []string{"truncate", "atomic"}, New: true},
-		{Name: "mid-0.json", Ways: []string{"truncate", "overwrite", "rename"}},
-		{Name: "large-0.json", Ways: []string{"truncate", "overwrite", "rename", "fsync"}},
+		{Name: "mid-0.json", Ways: []string{"truncate", "overwrite", "rename"}, Saves: 6},
+		{Name: "large-0.json", Ways: []string{"truncate", "overwrite", "rename", "fsync"}, Saves: 4},
 		{Name: "lines-0.jsonl", Ways: []string{"append", "append-fsync"}},
 	}}
 }
+
+// defaultSegments is how many runs come to one with journal segments of the
+// default size. The others have small ones: every recovery reads all of them,
+// and goes from one to the next more often.
+const defaultSegments = 10
 
 // Setup is a run of the product. Every other one forces writeback while
 // programs save: that shows what is written too early, and hides what is
@@ -67,7 +73,17 @@ func Setup(kind volume.Type, seed uint64) crashlab.Setup {
 	if seed%2 == 0 {
 		s.Writeback = 0.1
 	}
+	if seed%defaultSegments != 0 {
+		s.Prepare = smallSegments
+	}
 	return s
+}
+
+func smallSegments(data string) error {
+	if err := os.Mkdir(filepath.Join(data, store.Dir), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(store.ConfigPath(data), []byte("segment_size = \"2MiB\"\n"), 0o600)
 }
 
 // WithoutRemovals leaves removals out of a run. A removal is not durable by

@@ -186,3 +186,31 @@ func (d *Disk) Save(path, meta string) error {
 func (d *Disk) Drop() error {
 	return d.server.call("Drop", d.id, new(bool))
 }
+
+// Image is a disk of the server in memory alone. It records nothing and is
+// several times faster than a Disk. One goroutine uses it at a time.
+type Image struct {
+	server *Server
+	path   string
+}
+
+// NewImage makes an empty image of size bytes.
+func (s *Server) NewImage(size int64) (*Image, error) {
+	m := &Image{server: s}
+	if err := s.call("NewImage", size, &m.path); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Path is the file to attach a loop device to.
+func (m *Image) Path() string { return m.path }
+
+// Lay makes the image what the disk holds in a state. No device may be
+// attached to it.
+func (m *Image) Lay(d *Disk, state blocklog.State) error {
+	return m.server.call("Lay", LayArgs{Image: m.path, Of: d.id, State: state}, new(bool))
+}
+
+// Drop forgets the image.
+func (m *Image) Drop() error { return m.server.call("DropImage", m.path, new(bool)) }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/rpc"
 	"os"
+	"runtime/debug"
+	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -19,6 +21,10 @@ const (
 	controlFD = 3
 )
 
+// collectPercent makes the garbage collector leave the server, whose memory
+// is the log of a run, alone for longer than is its way.
+const collectPercent = 300
+
 // Main turns the process into a server if Start launched it as one, and
 // returns at once otherwise. Every program that uses Start calls it first.
 func Main() {
@@ -26,6 +32,7 @@ func Main() {
 	if dir == "" {
 		return
 	}
+	debug.SetGCPercent(collectPercent)
 	if err := serve(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "recording disk:", err)
 		os.Exit(1)
@@ -51,7 +58,7 @@ func serve(dir string) error {
 		return fmt.Errorf("control connection: %w", err)
 	}
 	control := rpc.NewServer()
-	if err := control.RegisterName("Disks", &service{fs: fs}); err != nil {
+	if err := control.RegisterName("Disks", &service{fs: fs, images: map[string]*image{}}); err != nil {
 		return fmt.Errorf("control service: %w", err)
 	}
 	control.ServeConn(conn)
@@ -62,6 +69,9 @@ func serve(dir string) error {
 // one argument, one reply, an error.
 type service struct {
 	fs *filesystem
+
+	mu     sync.Mutex
+	images map[string]*image // by path
 }
 
 // CreateArgs asks for a disk: an empty one of Size bytes, or what the disk
@@ -101,6 +111,60 @@ func (s *service) find(id uint64) (*blocklog.Disk, error) {
 func (s *service) Drop(id uint64, _ *bool) error {
 	s.fs.drop(id)
 	return nil
+}
+
+// NewImage makes an image of some size; the reply is its path.
+func (s *service) NewImage(size int64, path *string) error {
+	m, err := newImage(size)
+	if err != nil {
+		return err
+	}
+	*path = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), m.file.Fd())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.images[*path] = m
+	return nil
+}
+
+// LayArgs names an image and the state of a disk that it becomes.
+type LayArgs struct {
+	Image string
+	Of    uint64
+	State blocklog.State
+}
+
+// Lay makes an image what a disk holds in a state.
+func (s *service) Lay(args LayArgs, _ *bool) error {
+	s.mu.Lock()
+	m := s.images[args.Image]
+	s.mu.Unlock()
+	if m == nil {
+		return fmt.Errorf("image %s: %w", args.Image, os.ErrNotExist)
+	}
+	d, err := s.find(args.Of)
+	if err != nil {
+		return err
+	}
+	if d.Size() != int64(len(m.mem)) {
+		return fmt.Errorf("image of %d bytes for a disk of %d: %w", len(m.mem), d.Size(), os.ErrInvalid)
+	}
+	view, err := d.At(args.State)
+	if err != nil {
+		return err
+	}
+	return m.lay(view)
+}
+
+// DropImage forgets an image.
+func (s *service) DropImage(path string, _ *bool) error {
+	s.mu.Lock()
+	m := s.images[path]
+	delete(s.images, path)
+	s.mu.Unlock()
+	if m == nil {
+		return fmt.Errorf("image %s: %w", path, os.ErrNotExist)
+	}
+	return m.close()
 }
 
 // MarkArgs names a disk and a label for its log.

@@ -21,12 +21,15 @@ type File struct {
 	// New leaves the file to be created by its first save; otherwise
 	// version 1 is there, and synced, before the crashes that count.
 	New bool
+	// Saves is how often it is saved at most; 0: as often as the workload
+	// says.
+	Saves int
 }
 
 // Workload is a number of saves of each file, all files at the same time.
 type Workload struct {
 	Files []File
-	Saves int // of each file
+	Saves int // of each file that does not say otherwise
 	Seed  uint64
 }
 
@@ -80,12 +83,19 @@ func (w Workload) Run(ctx context.Context, mark func(string) error, save Save) e
 	return errors.Join(errs...)
 }
 
+func (f File) saves(w Workload) int {
+	if f.Saves > 0 {
+		return min(f.Saves, w.Saves)
+	}
+	return w.Saves
+}
+
 func (w Workload) saveAll(ctx context.Context, f File, rng *rand.Rand, mark func(string) error, save Save) error {
 	number, exists := 1, true
 	if f.New {
 		number, exists = 0, false
 	}
-	for range w.Saves {
+	for range f.saves(w) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("save %s: %w", f.Name, ctx.Err())
 		}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,10 @@ const (
 
 // shown is how many violations of a file system are printed.
 const shown = 20
+
+// collectPercent makes the garbage collector rarer: every examination opens
+// the history anew and drops it again.
+const collectPercent = 400
 
 // errViolated says that a promise was broken; what and where was printed.
 var errViolated = errors.New("a promise was broken")
@@ -68,6 +73,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "hint: the laboratory needs root")
 		os.Exit(exitFailed)
 	}
+	debug.SetGCPercent(collectPercent)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err = run(ctx, o, os.Stdout)
 	stop()
