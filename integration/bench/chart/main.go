@@ -12,6 +12,8 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
+	"strings"
 
 	"intactfs/integration/bench/result"
 )
@@ -67,13 +69,20 @@ var colours = map[string]string{
 	"native, in place": "#8d99ae", "native, in place + fsync": "#5c6784", "plain loopback": "#e9c46a",
 }
 
+// drawn tells whether a measurement is a multiple of the native file system.
+func drawn(res result.Result) bool {
+	return len(res.Rows) > 1 && strings.HasPrefix(res.Rows[0].Variant, "native")
+}
+
 // draw writes the SVG. The first row of each result is its base.
 func draw(w io.Writer, reports []result.Report) {
 	height := 40
 	for _, r := range reports {
-		height += 30
+		if slices.ContainsFunc(r.Results, drawn) {
+			height += 30
+		}
 		for _, res := range r.Results {
-			if len(res.Rows) > 1 {
+			if drawn(res) {
 				height += groupGap + barHeight*len(res.Rows)
 			}
 		}
@@ -84,10 +93,13 @@ func draw(w io.Writer, reports []result.Report) {
 	p(`<text x="12" y="22" font-size="15" font-weight="bold">Time of one operation, as a multiple of the native file system (log scale; shorter is faster)</text>`)
 	y := 40
 	for _, r := range reports {
+		if !slices.ContainsFunc(r.Results, drawn) {
+			continue
+		}
 		p(`<text x="12" y="%d" font-size="13" font-weight="bold">%s, medians of %d interleaved rounds</text>`, y+14, html.EscapeString(r.FileSystem), r.Rounds)
 		y += 30
 		for _, res := range r.Results {
-			if len(res.Rows) > 1 {
+			if drawn(res) {
 				y = drawGroup(p, res, y)
 			}
 		}

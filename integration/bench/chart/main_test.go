@@ -20,6 +20,7 @@ func TestChartIsWellFormedAndNamesEveryContender(t *testing.T) {
 	report := result.Report{FileSystem: "ext4 <loop>", Rounds: 3, Results: []result.Result{
 		{Name: "save & close", Rows: []result.Row{{Variant: "native, in place", Median: time.Millisecond}, {Variant: "intact", Median: 3 * time.Millisecond}}},
 		{Name: "one row is no comparison", Rows: []result.Row{{Variant: "only"}}},
+		{Name: "nothing native", Rows: []result.Row{{Variant: "intact"}, {Variant: "git"}}, Notes: []string{"first note", "second note"}},
 	}}
 	data, err := json.Marshal(report)
 	if err != nil {
@@ -36,6 +37,9 @@ func TestChartIsWellFormedAndNamesEveryContender(t *testing.T) {
 	if err != nil || !strings.Contains(string(table), "| save & close | native, in place: 1ms<br>intact: 3ms |") {
 		t.Errorf("the table: %v\n%s", err, table)
 	}
+	if !strings.Contains(string(table), "nothing native:\n\n```\nfirst note\nsecond note\n```\n") {
+		t.Errorf("no notes below the table:\n%s", table)
+	}
 	svg, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +49,7 @@ func TestChartIsWellFormedAndNamesEveryContender(t *testing.T) {
 			t.Errorf("no %q in the drawing", want)
 		}
 	}
-	if strings.Contains(string(svg), "one row") {
+	if strings.Contains(string(svg), "one row") || strings.Contains(string(svg), "nothing native") {
 		t.Error("a measurement without a comparison was drawn")
 	}
 	for d := xml.NewDecoder(strings.NewReader(string(svg))); ; {

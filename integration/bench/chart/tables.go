@@ -10,7 +10,8 @@ import (
 )
 
 // tabulate writes one table a report: a line for each measurement with the
-// time of one operation by contender, and the ratios.
+// time of one operation by contender, and the ratios; what else is worth
+// knowing of one comes behind.
 func tabulate(w io.Writer, reports []result.Report) {
 	fmt.Fprint(w, "# Results\n\nWritten by `make chart` from the results of `make bench` beside this page.\n"+
 		"Ratios are medians over interleaved rounds; the times give them a scale.\n")
@@ -26,6 +27,11 @@ func tabulate(w io.Writer, reports []result.Report) {
 				ratios = append(ratios, fmt.Sprintf("%s / %s: **%.2f**", b.Variant, b.Base, b.Ratio))
 			}
 			fmt.Fprintf(w, "| %s | %s | %s |\n", res.Name, strings.Join(times, "<br>"), strings.Join(ratios, "<br>"))
+		}
+		for _, res := range r.Results {
+			if len(res.Notes) > 0 {
+				fmt.Fprintf(w, "\n%s:\n\n```\n%s\n```\n", res.Name, strings.Join(res.Notes, "\n"))
+			}
 		}
 	}
 }
