@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -66,6 +67,9 @@ func (c *Client) call(op string, args, result any, sink Sink) error {
 		return err
 	}
 	if _, err := c.conn.Write(append(line, '\n')); err != nil {
+		if hungUp(err) {
+			err = fmt.Errorf("%w: %w", ErrGone, err)
+		}
 		return fmt.Errorf("ask the daemon: %w", err)
 	}
 	var parts []byte
@@ -77,6 +81,13 @@ func (c *Client) call(op string, args, result any, sink Sink) error {
 	}
 }
 
+// hungUp tells whether an error of the connection means that nobody is at its
+// other end any more.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // next handles one line of the answer and tells whether it was the last.
 // parts is what came of a long result.
 func (c *Client) next(parts *[]byte, result any, sink Sink) (last bool, err error) {
@@ -85,6 +96,9 @@ func (c *Client) next(parts *[]byte, result any, sink Sink) (last bool, err erro
 	}
 	line, err := readLine(c.in)
 	if err != nil {
+		if hungUp(err) {
+			err = fmt.Errorf("%w: %w", ErrGone, err)
+		}
 		return false, fmt.Errorf("hear from the daemon: %w", err)
 	}
 	var r response

@@ -74,6 +74,8 @@ var (
 	ErrBadArgs = errors.New("bad arguments")
 	// ErrNoDaemon: nobody serves the directory.
 	ErrNoDaemon = errors.New("no daemon serves this directory")
+	// ErrGone: the daemon hung up before it had answered.
+	ErrGone = errors.New("it ended before it had answered")
 	// ErrBusy: programs use the mount.
 	ErrBusy = errors.New("mount is in use")
 	// ErrNothing: no part of a content is whole, so that nothing can be mended.

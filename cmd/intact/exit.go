@@ -149,6 +149,8 @@ func hintFor(err error) string {
 		return "intact rejected list names what is there"
 	case errors.Is(err, store.ErrLocked):
 		return "wait for it, or unmount the directory"
+	case errors.Is(err, control.ErrGone):
+		return "intact status tells how it is; if it was killed, intact mount again recovers"
 	case errors.Is(err, control.ErrUnknownOp):
 		return "the daemon is another version of intact: unmount and mount again"
 	case errors.Is(err, iofs.ErrPermission):

@@ -68,7 +68,7 @@ func TestReport(t *testing.T) {
 			}
 		})
 	}
-	for _, err := range []error{store.ErrFormat, store.ErrUninitialized, store.ErrNoHistory, store.ErrNotRejected, store.ErrLocked, control.ErrUnknownOp, usageError{errors.New("x")}} {
+	for _, err := range []error{store.ErrFormat, store.ErrUninitialized, store.ErrNoHistory, store.ErrNotRejected, store.ErrLocked, control.ErrUnknownOp, control.ErrGone, usageError{errors.New("x")}} {
 		if hintFor(err) == "" {
 			t.Errorf("%v comes without a hint", err)
 		}

@@ -1,0 +1,332 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"intactfs/store"
+)
+
+// socketPath is short enough for a socket, which t.TempDir's may not be.
+func socketPath(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "intact-control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "s.sock")
+}
+
+// peer answers every request with the same bytes and hangs up, or never does
+// with silent.
+func peer(t *testing.T, answer string, silent bool) string {
+	t.Helper()
+	path := socketPath(t)
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	t.Cleanup(func() { _ = l.Close(); <-ended })
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = bufio.NewReader(conn).ReadBytes('\n')
+			_, _ = io.WriteString(conn, answer)
+			if silent {
+				_, _ = conn.Read(make([]byte, 1)) // until the client goes
+			}
+			_ = conn.Close()
+		}
+	}()
+	return path
+}
+
+// TestWhatADaemonMayAnswer has daemons that die in the middle, talk nonsense,
+// or say nothing.
+func TestWhatADaemonMayAnswer(t *testing.T) {
+	result := `{"kind":"result","result":"done"}` + "\n"
+	tests := []struct {
+		name, answer string
+		silent       bool
+		wantErr      error  // nil: any, if text says so
+		wantText     string // "": no error
+	}{
+		{"answers", result, false, nil, ""},
+		{"hangs-up-at-once", "", false, ErrGone, "hear from the daemon"},
+		{"dies-in-a-line", `{"kind":"resu`, false, ErrGone, "ended before"},
+		{"dies-after-content", `{"kind":"chunk","data":"aGFsZg=="}` + "\n", false, ErrGone, "ended before"},
+		{"dies-after-progress", `{"kind":"progress","done":1,"total":2}` + "\n", false, ErrGone, "ended before"},
+		{"dies-in-a-long-result", `{"kind":"part","data":"ImRv"}` + "\n", false, ErrGone, "ended before"},
+		{"says-nothing", "", true, os.ErrDeadlineExceeded, "hear from the daemon"},
+		{"no-json", "hello\n", false, nil, "understand the daemon"},
+		{"endless-line", strings.Repeat("x", MaxLine+2) + "\n", false, errLongLine, "line too long"},
+		{"error-without-one", `{"kind":"error"}` + "\n", false, nil, "without saying which"},
+		{"error", `{"kind":"error","error":{"code":"no-version","message":"none"}}` + "\n", false, store.ErrNoVersion, "none"},
+		{"newer-error", `{"kind":"error","error":{"code":"from-the-future","message":"new"}}` + "\n", false, nil, "new"},
+		{"newer-kind", `{"kind":"from-the-future"}` + "\n" + result, false, nil, ""},
+		{"another-result", `{"kind":"result","result":{"n":1}}` + "\n", false, nil, "understand the result"},
+		{"result-in-parts", `{"kind":"part","data":"ImRv"}` + "\n" + `{"kind":"part","data":"bmUi"}` + "\n" + `{"kind":"result"}` + "\n", false, nil, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			patience := time.Minute
+			if tt.silent {
+				patience = 50 * time.Millisecond
+			}
+			c, err := Dial(context.Background(), peer(t, tt.answer, tt.silent), patience)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			var got string
+			err = c.Call(context.Background(), "any", nil, &got, Sink{})
+			switch {
+			case tt.wantText == "":
+				if err != nil || got != "done" {
+					t.Errorf("got %q, %v, want done", got, err)
+				}
+			case err == nil || !strings.Contains(err.Error(), tt.wantText):
+				t.Errorf("error is %v, want one with %q", err, tt.wantText)
+			case tt.wantErr != nil && !errors.Is(err, tt.wantErr):
+				t.Errorf("error is %v, want %v", err, tt.wantErr)
+			}
+		})
+	}
+}
+
+// TestContentBeforeTheEnd: what a dying daemon sent was delivered, and the
+// caller is told that it is not all.
+func TestContentBeforeTheEnd(t *testing.T) {
+	c, err := Dial(context.Background(), peer(t, `{"kind":"chunk","data":"aGFsZg=="}`+"\n", false), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	var got strings.Builder
+	err = c.Call(context.Background(), "show", nil, nil, Sink{Content: func(p []byte) error { got.Write(p); return nil }})
+	if !errors.Is(err, ErrGone) || got.String() != "half" {
+		t.Errorf("got %q, %v, want half and ErrGone", &got, err)
+	}
+}
+
+// TestCallersOwnErrors: what the caller can't take ends the call.
+func TestCallersOwnErrors(t *testing.T) {
+	h := serve(t, testHandlers())
+	full := errors.New("no space for it")
+	for name, c := range map[string]Caller{
+		"client": dial(t, h.path),
+		"local":  NewLocal(testHandlers(), func() error { return full }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := c.Call(context.Background(), "stream", echoArgs{"text"}, nil, Sink{
+				Content:  func([]byte) error { return full },
+				Progress: func(int64, int64) {},
+			})
+			if !errors.Is(err, full) {
+				t.Errorf("the sink's error is %v", err)
+			}
+			if err := c.Call(context.Background(), "echo", func() {}, nil, Sink{}); err == nil {
+				t.Error("a function is no argument, and it went through")
+			}
+		})
+	}
+	if err := NewLocal(nil, func() error { return full }).Close(); !errors.Is(err, full) {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// TestCallAfterTheDaemonHasGone: a client that was idle while its daemon ended.
+func TestCallAfterTheDaemonHasGone(t *testing.T) {
+	h := serve(t, testHandlers())
+	c := dial(t, h.path)
+	if err := h.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Call(context.Background(), "echo", echoArgs{"x"}, nil, Sink{}); !errors.Is(err, ErrGone) {
+		t.Errorf("error is %v, want ErrGone", err)
+	}
+}
+
+// TestDialRefusesCancelled: nobody waits for a socket in vain.
+func TestDialRefusesCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	h := serve(t, testHandlers())
+	if c, err := Dial(ctx, h.path, time.Second); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, %v, want Canceled", c, err)
+	}
+	c := dial(t, h.path)
+	if err := c.Call(ctx, "echo", echoArgs{"x"}, nil, Sink{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("call: %v, want Canceled", err)
+	}
+}
+
+// TestTwoClients: a long operation of one is no reason for another to wait,
+// and an end of one is none for the other.
+func TestTwoClients(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	handlers := testHandlers()
+	handlers["long"] = op(func(ctx context.Context, _ none, sink Sink) (string, error) {
+		close(started)
+		select {
+		case <-release:
+			return "long done", nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	})
+	h := serve(t, handlers)
+	slow, quick := dial(t, h.path), dial(t, h.path)
+	done := make(chan error, 1)
+	var got string
+	go func() { done <- slow.Call(context.Background(), "long", nil, &got, Sink{}) }()
+	<-started
+	var echo string
+	if err := quick.Call(context.Background(), "echo", echoArgs{"beside"}, &echo, Sink{}); err != nil || echo != "beside" {
+		t.Errorf("beside a long operation: %q, %v", echo, err)
+	}
+	if err := quick.Close(); err != nil {
+		t.Error(err)
+	}
+	close(release)
+	if err := <-done; err != nil || got != "long done" {
+		t.Errorf("the long operation: %q, %v", got, err)
+	}
+}
+
+// TestClientGoneWhileItIsAnswered: the daemon stops sending, and lives.
+func TestClientGoneWhileItIsAnswered(t *testing.T) {
+	sent := make(chan error, 1)
+	h := serve(t, Handlers{
+		"flood": func(ctx context.Context, _ json.RawMessage, sink Sink) (any, error) {
+			var err error
+			for err == nil {
+				err = sink.Content(make([]byte, chunkSize))
+			}
+			sent <- err
+			return nil, err
+		},
+		"echo": testHandlers()["echo"],
+	})
+	conn, err := net.Dial("unix", h.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, `{"op":"flood"}`+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bufio.NewReader(conn).ReadBytes('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-sent:
+		if err == nil {
+			t.Error("sending to nobody is no error")
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the daemon sends on to a client that has gone")
+	}
+	var got string
+	if err := dial(t, h.path).Call(context.Background(), "echo", echoArgs{"alive"}, &got, Sink{}); err != nil || got != "alive" {
+		t.Errorf("afterwards: %q, %v", got, err)
+	}
+}
+
+// TestListenErrors: a socket that can't be had is told with its path.
+func TestListenErrors(t *testing.T) {
+	dir := filepath.Dir(socketPath(t))
+	occupied := filepath.Join(dir, "occupied")
+	if err := os.MkdirAll(filepath.Join(occupied, "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	own := RuntimeOfProcess()
+	if own.UID != 0 {
+		own.XDG = dir
+	}
+	tests := []struct {
+		name, path string
+		runtime    Runtime
+	}{
+		{"directory-in-the-way", occupied, own},
+		{"no-directory", filepath.Join(dir, "no", "s"), own},
+		{"path-too-long", filepath.Join(dir, strings.Repeat("x", 120)), own},
+		{"no-place-for-sockets", filepath.Join(dir, "s"), Runtime{UID: 1 << 20, XDG: filepath.Join(dir, "no")}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := Listen(tt.runtime, tt.path, testHandlers(), slog.New(slog.DiscardHandler))
+			if err == nil {
+				_ = s.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), "control socket: ") {
+				t.Errorf("error is %v, want one of the control socket", err)
+			}
+		})
+	}
+}
+
+// TestPlacesOfOthers refuses directories that another user could have made.
+func TestPlacesOfOthers(t *testing.T) {
+	base := t.TempDir()
+	for _, tt := range []struct {
+		name, want string
+		make       func(path string) error
+	}{
+		{"a-file", "is not a directory", func(p string) error { return os.WriteFile(p, nil, 0o600) }},
+		{"a-link", "is not a directory", func(p string) error { return os.Symlink(base, p) }},
+		{"open", "is open to other users", func(p string) error {
+			return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o755))
+		}},
+		{"of-another", "belongs to user", func(p string) error { return os.Mkdir(p, 0o700) }},
+		{"own", "", func(p string) error { return os.Mkdir(p, 0o700) }},
+		{"missing", "", func(string) error { return nil }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			// Root has a directory of the machine: a user is played.
+			r := Runtime{UID: 4711, XDG: filepath.Join(base, tt.name)}
+			if os.Getuid() != 0 {
+				r.UID = os.Getuid()
+			}
+			if err := errors.Join(os.Mkdir(r.XDG, 0o755), tt.make(r.Dir())); err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case tt.name == "of-another" && os.Getuid() != 0:
+				r.UID++
+			case tt.name == "of-another":
+			case os.Getuid() == 0:
+				if err := os.Lchown(r.Dir(), r.UID, -1); err != nil && !errors.Is(err, unix.ENOENT) {
+					t.Fatal(err)
+				}
+			}
+			err := r.prepareDir()
+			if tt.name == "missing" && os.Getuid() == 0 {
+				tt.want = "belongs to user" // root made it, for a user who is not
+			}
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error is %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
