@@ -115,6 +115,10 @@ type Commit struct {
 	Stage  Stage
 	Size   int64
 	SHA256 [32]byte
+	// CRC32C is the checksum (Castagnoli) of the content, if HasCRC. Without,
+	// the store reads a stage once more.
+	CRC32C uint32
+	HasCRC bool
 	Base   uint64 // Tx of the version the writer started from; 0: none or unknown
 	Who    Writer
 	Note   string // why, when it was not a close: "fsync", "unlock", "idle", "rename from x", ...

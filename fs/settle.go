@@ -279,6 +279,7 @@ func (d *document) publish(content *stage.Stage, c Commit) error {
 		return err
 	}
 	c.Inline, c.Size, c.SHA256 = sealed.Inline, sealed.Size, sealed.SHA256
+	c.CRC32C, c.HasCRC = sealed.CRC32C, sealed.HasCRC
 	if sealed.File != nil {
 		c.Inline, c.Stage = nil, sealed.File.(Stage)
 	}

@@ -43,6 +43,11 @@ type Put struct {
 	Stage  string
 	Size   int64 // bytes
 	SHA256 [32]byte
+	// CRC32C is the checksum (Castagnoli) of a staged content, if HasCRC;
+	// without it Commit reads the stage to find out. It is what tells, after a
+	// restart, that the stage still holds what was committed.
+	CRC32C uint32
+	HasCRC bool
 	Base   TxID // version the writer started from; 0: none or unknown
 	Who    Writer
 	Note   string

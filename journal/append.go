@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"sort"
 	"syscall"
@@ -272,14 +273,18 @@ func withoutPrefixes(vs []*version) []*version {
 }
 
 // sumUp computes the checksum of a version that came without: an append, or a
-// staged content whose writer did not wait for it.
+// staged content whose writer did not wait for it. Of the latter it must not
+// be computed from anything but what was committed.
 func (j *Journal) sumUp(v *version, c Content) error {
 	if v.SHA256 != [32]byte{} {
 		return nil
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, io.NewSectionReader(c, 0, v.Size)); err != nil {
+	sum, crc := sha256.New(), crc32.New(castagnoli)
+	if _, err := io.Copy(io.MultiWriter(sum, crc), io.NewSectionReader(c, 0, v.Size)); err != nil {
 		return err
+	}
+	if v.crc.known && crc.Sum32() != v.crc.sum {
+		return v.changed()
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -53,7 +53,11 @@ func (j *Journal) openLocked(v *version) (Content, error) {
 	if v.stage != "" {
 		// The name is removed only after the version left the index.
 		f, err := j.d.Open(v.stage)
+		unread := v.unread
 		j.mu.Unlock()
+		if err == nil && unread {
+			err = j.readStage(v, f)
+		}
 		if err != nil {
 			return nil, err
 		}

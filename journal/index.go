@@ -9,6 +9,7 @@ type version struct {
 	off    int64    // of the record
 	size   int64    // of the record, with padding
 	stage  string   // disk name, if the content is not in the record
+	crc    stageSum // of the stage
 	inline []byte   // the record's content, if held
 	held   bool
 	// baseSize is where the record's content begins in an appended
@@ -23,6 +24,10 @@ type version struct {
 	joined     []byte
 	joinedFrom int64
 	root       *version // of the bytes before; nil: the backing file
+
+	// unread is set for a version that a recovery found: its stage is compared
+	// with its checksum before anybody gets a byte of it. Journal.mu guards it.
+	unread bool
 
 	// attrFailed is set when the attributes of the stage could not be
 	// synced: its inode must never be published. The checkpointer's.

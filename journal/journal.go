@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"sort"
@@ -162,8 +163,9 @@ func (j *Journal) commit(ctx context.Context, p Put) (Version, error) {
 	if p.Stage == "" && p.Size > j.o.MaxInline {
 		return j.commitStaged(ctx, p)
 	}
+	crc := stageSum{p.CRC32C, p.HasCRC}
 	if p.Stage != "" {
-		if err := j.sealStage(p.Stage, p.Size); err != nil {
+		if err := j.sealStage(p.Stage, p.Size, &crc); err != nil {
 			return Version{}, err
 		}
 	}
@@ -178,7 +180,11 @@ func (j *Journal) commit(ctx context.Context, p Put) (Version, error) {
 		stage: p.Stage,
 	}
 	r.tail = p.Inline
-	r.payload = appendCommit(r.payload, &commitPayload{Version: r.version.Version, stage: p.Stage, content: p.Inline})
+	payload := commitPayload{Version: r.version.Version, stage: p.Stage, content: p.Inline}
+	if p.Stage != "" {
+		r.version.crc, payload.crc = crc, crc
+	}
+	r.payload = appendCommit(r.payload, &payload)
 	if r.size() > j.maxRecord() {
 		return Version{}, ErrTooLarge
 	}
@@ -217,6 +223,7 @@ func (j *Journal) commitStaged(ctx context.Context, p Put) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
+	p.CRC32C, p.HasCRC = crc32.Checksum(p.Inline, castagnoli), true
 	p.Stage, p.Inline = name, nil
 	v, err := j.commit(ctx, p)
 	if err != nil && !errors.Is(err, ErrStopped) {

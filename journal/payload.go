@@ -23,7 +23,8 @@ const maxString = math.MaxUint16
 type commitPayload struct {
 	Version
 	stage    string
-	baseSize int64 // of an append: where content begins in the new version
+	crc      stageSum // of the stage
+	baseSize int64    // of an append: where content begins in the new version
 	content  []byte
 }
 
@@ -53,7 +54,11 @@ func appendCommit(buf []byte, p *commitPayload) []byte {
 		buf = le.AppendUint32(buf, uint32(len(p.Attr.Xattrs[name])))
 		buf = append(buf, p.Attr.Xattrs[name]...)
 	}
-	return le.AppendUint32(buf, uint32(len(p.content)))
+	buf = le.AppendUint32(buf, uint32(len(p.content)))
+	if p.crc.known { // only with a stage, and so without a content
+		buf = le.AppendUint32(buf, p.crc.sum)
+	}
+	return buf
 }
 
 // xattrNames is sorted: one version has one encoding.
@@ -153,6 +158,9 @@ func decodeCommit(tx TxID, buf []byte) (*commitPayload, error) {
 	p.Path, p.Who.Program, p.Note, p.stage = c.str(), c.str(), c.str(), c.str()
 	p.Attr.Xattrs = c.xattrs()
 	p.content = c.take(int(c.u32()))
+	if p.stage != "" && len(c.b) > 0 {
+		p.crc = stageSum{c.u32(), true}
+	}
 	if c.bad || len(c.b) != 0 {
 		return nil, errPayload
 	}

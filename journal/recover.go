@@ -123,7 +123,7 @@ func (j *Journal) replayRecord(s *segment, off, size int64, r record, after bool
 		}
 		report.Records++
 		paths[r.tx] = p.Path
-		v := &version{Version: p.Version, seg: s, off: off, size: size, stage: p.stage,
+		v := &version{Version: p.Version, seg: s, off: off, size: size, stage: p.stage, crc: p.crc, unread: p.crc.known,
 			baseSize: p.baseSize, appended: r.typ == recordAppend}
 		if p.stage != "" && v.appended || p.baseSize != 0 && !v.appended {
 			return fmt.Errorf("%w: neither a whole content nor an append", errPayload)

@@ -1,8 +1,11 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
 	"syscall"
 
 	"intactfs/journal/disk"
@@ -49,9 +52,10 @@ func (j *Journal) Discard(name string) error {
 	return nil
 }
 
-// sealStage makes a stage and its name durable. After an error the bytes
-// must not be trusted, and the stage never be committed.
-func (j *Journal) sealStage(name string, size int64) error {
+// sealStage makes a stage and its name durable, and fills in its checksum if
+// that is not known. After an error the bytes must not be trusted, and the
+// stage never be committed.
+func (j *Journal) sealStage(name string, size int64, crc *stageSum) error {
 	f, err := j.d.OpenWrite("commit:stage-open", name)
 	if err != nil {
 		return fmt.Errorf("seal stage: %w", err)
@@ -61,7 +65,7 @@ func (j *Journal) sealStage(name string, size int64) error {
 		err = fmt.Errorf("%w: %d bytes in %s, not %d", ErrStage, info.Size, name, size)
 	}
 	if err == nil {
-		err = f.Sync("commit:stage-sync")
+		err = j.syncAndSum(f, size, crc)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
@@ -72,6 +76,67 @@ func (j *Journal) sealStage(name string, size int64) error {
 	if err != nil {
 		return fmt.Errorf("seal stage: %w", err)
 	}
+	return nil
+}
+
+// syncAndSum syncs a stage, and reads it meanwhile if its checksum is not
+// known.
+func (j *Journal) syncAndSum(f disk.File, size int64, crc *stageSum) error {
+	if crc.known {
+		return f.Sync("commit:stage-sync")
+	}
+	crc.known = true
+	if j.o.Manual {
+		var err error
+		if crc.sum, err = sumOf(f, size); err != nil {
+			return err
+		}
+		return f.Sync("commit:stage-sync")
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.Sync("commit:stage-sync") }()
+	sum, err := sumOf(f, size)
+	crc.sum = sum
+	return cmp.Or(<-done, err)
+}
+
+// stageSum is the CRC-32C of a stage. It covers the time from the commit to
+// the publication, when nothing else does: a large content has its SHA-256
+// only from then on.
+type stageSum struct {
+	sum   uint32
+	known bool // not in records of programs that did not compute it
+}
+
+// sumOf reads size bytes of r.
+func sumOf(r io.ReaderAt, size int64) (uint32, error) {
+	h := crc32.New(castagnoli)
+	buf := make([]byte, min(max(size, 1), 1<<20))
+	n, err := io.CopyBuffer(struct{ io.Writer }{h}, io.NewSectionReader(r, 0, size), buf)
+	if err == nil && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	return h.Sum32(), err
+}
+
+// changed says that the stage of v is not what was committed.
+func (v *version) changed() error {
+	return &Damage{Segment: v.stage, Reason: "content of " + v.Path + " changed since it was committed"}
+}
+
+// readStage compares a stage that a recovery found with its checksum, once.
+// f is closed after an error.
+func (j *Journal) readStage(v *version, f disk.File) error {
+	sum, err := sumOf(f, v.Size)
+	if err == nil && sum != v.crc.sum {
+		err = v.changed()
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	v.unread = false
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (j *Journal) rewrite(v *version) error {
 	if v.appended {
 		r.typ = recordAppend
 	}
-	p := &commitPayload{Version: v.Version, stage: v.stage, baseSize: v.baseSize}
+	p := &commitPayload{Version: v.Version, stage: v.stage, crc: v.crc, baseSize: v.baseSize}
 	if v.stage == "" {
 		var err error
 		if r.tail, err = j.ownBytes(v); err != nil {

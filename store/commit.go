@@ -109,7 +109,7 @@ func (s *Store) Commit(ctx context.Context, c fs.Commit) (fs.Version, error) {
 	}
 	p := journal.Put{
 		Path: c.Path, Attr: disk.Attr(c.Attr), Inline: c.Inline, Size: c.Size,
-		SHA256: c.SHA256, Base: toJournal(c.Base), Note: c.Note,
+		SHA256: c.SHA256, CRC32C: c.CRC32C, HasCRC: c.HasCRC, Base: toJournal(c.Base), Note: c.Note,
 		Who: journal.Writer(c.Who),
 	}
 	if c.Stage != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"math"
 )
 
@@ -31,15 +32,19 @@ const (
 	noCut = int64(math.MaxInt64)
 )
 
+// castagnoli costs next to nothing where processors know it, at any size.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // point is a digest of the content's first pos bytes.
 type point struct {
 	pos int64
+	crc uint32
 	sum hash.Cloner // nil beyond sumLimit
 	val Validator   // nil without a validator
 }
 
 func (p point) clone() point {
-	c := point{pos: p.pos}
+	c := point{pos: p.pos, crc: p.crc}
 	if p.sum != nil {
 		sum, err := p.sum.Clone()
 		if err != nil { // crypto/sha256 documents that it can't fail
@@ -170,6 +175,7 @@ func (d *digest) resume() *Resume {
 
 // write digests the next bytes; pos is for the caller to advance.
 func (p *point) write(b []byte) {
+	p.crc = crc32.Update(p.crc, castagnoli, b)
 	if p.pos+int64(len(b)) > sumLimit {
 		p.sum = nil
 	}

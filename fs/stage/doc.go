@@ -8,8 +8,8 @@
 // its whole file and then cuts it never pays for the copy.
 //
 // Own bytes live in memory up to Options.MemoryLimit and in a private file
-// beyond. A digest (a validator and, up to 1 MiB, SHA-256) follows sequential writes from
-// a goroutine of its own, at most maxLag bytes behind; checkpoints of it let
+// beyond. A digest (a validator, CRC-32C and, up to 1 MiB, SHA-256) follows
+// sequential writes from a goroutine of its own, at most maxLag bytes behind; checkpoints of it let
 // an append or a rewritten tail resume instead of start over. Judge digests
 // what is left and gives the verdict.
 //
@@ -121,6 +121,10 @@ type Result struct {
 	Fault  *Fault
 	SHA256 [32]byte // zero for Invalid content and above 1 MiB
 	Size   int64
+	// CRC32C is the checksum (Castagnoli) of the content, if HasCRC: Invalid
+	// content may not have been read to its end.
+	CRC32C uint32
+	HasCRC bool
 	// Proven says that this whole document can't be the torn start of a
 	// longer one.
 	Proven bool
@@ -135,5 +139,7 @@ type Sealed struct {
 	File   File
 	Size   int64
 	SHA256 [32]byte // zero above 1 MiB
+	CRC32C uint32   // of the content, if HasCRC
+	HasCRC bool
 	Resume *Resume
 }

@@ -212,6 +212,9 @@ func (s *Stage) result() Result {
 	} else if cur.val != nil {
 		r.Proven = cur.val.Proven()
 	}
+	if cur.pos == r.Size {
+		r.CRC32C, r.HasCRC = cur.crc, true
+	}
 	if r.Verdict != Invalid && cur.sum != nil {
 		cur.sum.Sum(r.SHA256[:0])
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"runtime"
 	"sync"
 	"testing"
@@ -67,6 +68,9 @@ func TestSumEndsAtItsLimit(t *testing.T) {
 			}
 			if r := mustJudge(t, s); r.Verdict != Invalid && r.SHA256 != want {
 				t.Errorf("SHA256 = %x, want %x", r.SHA256, want)
+			}
+			if r := mustJudge(t, s); !r.HasCRC || r.CRC32C != crc32.Checksum(b[:c.cut], castagnoli) {
+				t.Errorf("CRC32C = %x, %v", r.CRC32C, r.HasCRC)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package stage
 import (
 	"bytes"
 	"crypto/sha256"
+	"hash/crc32"
 	"sync/atomic"
 	"testing"
 
@@ -57,6 +58,9 @@ func checkSame(t *rapid.T, s *Stage, m *model) Result {
 	}
 	if want := sha256.Sum256(m.b); r.Verdict != Invalid && r.SHA256 != want {
 		t.Fatalf("SHA256 = %x, want %x", r.SHA256, want)
+	}
+	if want := crc32.Checksum(m.b, castagnoli); r.HasCRC && r.CRC32C != want || !r.HasCRC && r.Verdict != Invalid {
+		t.Fatalf("CRC32C = %x, %v, want %x", r.CRC32C, r.HasCRC, want)
 	}
 	if r.Verdict == Invalid && r.Fault.Offset != v.badOff {
 		t.Fatalf("fault at %d, want %d", r.Fault.Offset, v.badOff)

@@ -70,7 +70,7 @@ func (s *Stage) Seal(r Result) (Sealed, error) {
 	}
 	s.state = sealed
 	s.out = s.body.take()
-	s.out.SHA256 = r.SHA256
+	s.out.SHA256, s.out.CRC32C, s.out.HasCRC = r.SHA256, r.CRC32C, r.HasCRC
 	s.out.Resume = s.d.resume()
 	// Reads go on from what was handed over, which does not change.
 	s.limit = s.out.Size

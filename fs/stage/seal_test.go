@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"testing"
 )
 
@@ -37,6 +38,9 @@ func TestSealIsImmutable(t *testing.T) {
 			want := bytes.Repeat([]byte("[]"), size/2)
 			mustWrite(t, s, 0, want)
 			out := mustSeal(t, s)
+			if !out.HasCRC || out.CRC32C != crc32.Checksum(want, castagnoli) {
+				t.Errorf("sealed with CRC32C %x, %v", out.CRC32C, out.HasCRC)
+			}
 			if (out.File != nil) != (size > DefaultMemoryLimit) || out.SHA256 != sha256.Sum256(want) {
 				t.Fatalf("sealed %d bytes, file %v", out.Size, out.File != nil)
 			}
