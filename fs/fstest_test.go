@@ -27,6 +27,7 @@ type memStore struct {
 
 	mu       sync.Mutex
 	tx       uint64
+	synced   uint64 // the newest transaction at the last Sync
 	pending  map[string]memVersion
 	commits  []Commit
 	refusals []Refusal
@@ -200,7 +201,12 @@ func (m *memStore) Refuse(_ context.Context, r Refusal) error {
 	return nil
 }
 
-func (m *memStore) Sync(context.Context) error { return nil }
+func (m *memStore) Sync(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.synced = m.tx
+	return nil
+}
 
 func (m *memStore) Settle(_ context.Context, name string) error {
 	m.mu.Lock()

@@ -332,7 +332,14 @@ func (w *writer) flush(in *fuse.FlushIn) error {
 	return w.eventBy(decide.Flush, closing{in.Pid, in.LockOwner})
 }
 
-func (w *writer) fsync(in *fuse.FsyncIn) error { return w.event(decide.Fsync, in.Pid) }
+// fsync makes durable what it commits too: a store may take its time with that,
+// but not when it was asked for. There is nothing left to do where it does not.
+func (w *writer) fsync(in *fuse.FsyncIn) error {
+	if err := w.event(decide.Fsync, in.Pid); err != nil {
+		return err
+	}
+	return w.s.store.Sync(w.s.ctx)
+}
 
 // release settles what no close could: descriptors that were passed on, the
 // last of several holders, a process that died.
