@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
 )
 
 func TestMountHelperArgs(t *testing.T) {
@@ -29,6 +31,46 @@ func TestMountHelperArgs(t *testing.T) {
 				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
 			}
 		})
+	}
+}
+
+// TestEveryOwnOptionIsAFlag: what mount(8) is given reaches a flag that exists,
+// and every flag can be given so.
+func TestEveryOwnOptionIsAFlag(t *testing.T) {
+	c := newApp().mountCommand()
+	named := map[string]bool{"foreground": true, "option": true, "ready-fd": true, "help": true}
+	for option, flag := range ownOptions {
+		if c.Flags().Lookup(flag) == nil {
+			t.Errorf("the option %s is the flag --%s, which is none", option, flag)
+		}
+		named[flag] = true
+	}
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !named[f.Name] {
+			t.Errorf("no mount option is the flag --%s", f.Name)
+		}
+	})
+}
+
+// TestAbsolute follows links as far as a path exists.
+func TestAbsolute(t *testing.T) {
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(base, "real", "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", filepath.Join(base, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"real": "real", "link": "real", "link/sub": "real/sub", "link/no/file": "real/no/file",
+		"no/such": "no/such", "link/sub/..": "real", "real/": "real",
+	} {
+		if got, err := absolute(base + "/" + path); err != nil || got != filepath.Join(base, want) {
+			t.Errorf("%s is %s, %v, want %s", path, got, err, want)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"intactfs/store"
+
+	"pgregory.net/rapid"
 )
 
 func TestSplitVersion(t *testing.T) {
@@ -41,6 +43,20 @@ func testLog() []store.Entry {
 		{Tx: 48, Version: "3", Time: day(26)},
 		{Tx: 49, Version: "3.1", Time: day(28)},
 	}
+}
+
+// TestVersionsCanBeTypedAgain: every number that log prints names its version.
+func TestVersionsCanBeTypedAgain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := newApp()
+		tx := rapid.Uint64Range(0, 1<<60).Draw(t, "tx")
+		file := rapid.StringMatching(`[a-z@~.]{1,12}`).Draw(t, "file")
+		got, version := a.splitVersion(file + "@" + store.FormatTx(tx))
+		spec, err := a.parseVersion(version)
+		if got != file || err != nil || spec.kind != 'n' || spec.tx != tx {
+			t.Fatalf("%s of %q is %+v, %v of %q", store.FormatTx(tx), file, spec, err, got)
+		}
+	})
 }
 
 func TestPick(t *testing.T) {

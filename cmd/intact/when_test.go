@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,32 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q is %v, %v, want no time", text, got, err)
 		}
 	}
+}
+
+// TestTimesCanBeTypedAgain: what commands print is what they read.
+func TestTimesCanBeTypedAgain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := newApp()
+		a.zone = time.FixedZone("somewhere", rapid.IntRange(-12*3600, 14*3600).Draw(t, "zone"))
+		at := time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "time"), 0)
+		for _, text := range []string{a.timeText(at), at.UTC().Format(time.RFC3339Nano), at.In(a.zone).Format("2006-01-02T15:04:05")} {
+			if got, err := parseTime(text, a.now(), a.zone); err != nil || !got.Equal(at) {
+				t.Fatalf("%q is %v, %v, want %v", text, got, err, at)
+			}
+		}
+	})
+}
+
+// TestClockTimesArePast: a time of day is the last one there was.
+func TestClockTimesArePast(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.Date(2026, 3, 29, 15, 0, 0, 0, time.UTC).Add(time.Duration(rapid.IntRange(0, 86400*3).Draw(t, "now")) * time.Second)
+		text := fmt.Sprintf("%d:%02d", rapid.IntRange(0, 23).Draw(t, "hour"), rapid.IntRange(0, 59).Draw(t, "minute"))
+		got, err := parseTime(text, now, time.UTC)
+		if err != nil || got.After(now) || now.Sub(got) >= 24*time.Hour {
+			t.Fatalf("%q at %v is %v, %v, want the last one", text, now, got, err)
+		}
+	})
 }
 
 func TestParseTimeNeverPanics(t *testing.T) {
