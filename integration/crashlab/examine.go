@@ -68,49 +68,78 @@ type exam struct {
 	want    digest // what recovery must lead to; nil: not known
 }
 
+// result is what an examination that found nothing wrong leaves.
+type result struct {
+	digest digest
+	loss   time.Duration // how old the oldest save was that is lost, and may be
+}
+
 // digest is the checksum of each file below a directory, by path.
 type digest map[string][sha256.Size]byte
 
 // examine mounts the crash image in a file and asks everything. It writes to
 // the image, as recovery does. The error is a *Violation or one of the
 // laboratory.
-func (l *Lab) examine(ctx context.Context, image string, x exam) (digest, error) {
+func (l *Lab) examine(ctx context.Context, image string, x exam) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer l.watch(ctx)()
 	v, err := l.mount(x.kind, image)
 	if err != nil {
-		return nil, &Violation{Phase: PhaseMount, Err: err}
+		return result{}, &Violation{Phase: PhaseMount, Err: err}
 	}
 	found, err := x.ask(ctx, filepath.Join(v.Dir, dataName))
 	return found, errors.Join(err, l.unmount(v))
 }
 
 // ask asks the questions in order and stops at the first bad answer.
-func (x exam) ask(ctx context.Context, data string) (digest, error) {
-	var recovered digest
+func (x exam) ask(ctx context.Context, data string) (result, error) {
+	var found result
 	for _, q := range []struct {
 		phase Phase
 		ask   func() error
 	}{
 		{PhaseBare, func() error { return checkFiles(data, x.ledger.Bare(x.end)) }},
 		{PhaseRecover, func() error { return x.subject.Recover(ctx, data) }},
-		{PhaseAfter, func() error { return checkFiles(data, x.ledger.After(x.end)) }},
-		{PhaseInspect, func() error { return x.inspect(ctx, data) }},
-		{PhaseSame, func() (err error) {
-			recovered, err = digestOf(data)
-			if err == nil && x.want != nil {
-				err = compare(recovered, x.want)
+		{PhaseAfter, func() (err error) {
+			if err = checkFiles(data, x.ledger.After(x.end)); err == nil && x.ledger.Grace > 0 {
+				found.loss, err = x.loss(data)
 			}
 			return err
 		}},
-		{PhaseAgain, func() error { return x.again(ctx, data, recovered) }},
+		{PhaseInspect, func() error { return x.inspect(ctx, data) }},
+		{PhaseSame, func() (err error) {
+			found.digest, err = digestOf(data)
+			if err == nil && x.want != nil {
+				err = compare(found.digest, x.want)
+			}
+			return err
+		}},
+		{PhaseAgain, func() error { return x.again(ctx, data, found.digest) }},
 	} {
 		if err := q.ask(); err != nil {
-			return nil, &Violation{Phase: q.phase, Err: err}
+			return result{}, &Violation{Phase: q.phase, Err: err}
 		}
 	}
-	return recovered, nil
+	return found, nil
+}
+
+// loss tells how old the oldest save is that is not there.
+func (x exam) loss(data string) (time.Duration, error) {
+	found := map[string]int{}
+	for name := range x.ledger.After(x.end) {
+		content, err := os.ReadFile(filepath.Join(data, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			found[name], err = ledger.Identify(name, content)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	return x.ledger.Loss(x.end, found), nil
 }
 
 func (x exam) again(ctx context.Context, data string, before digest) error {

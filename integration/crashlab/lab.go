@@ -112,6 +112,9 @@ type Setup struct {
 	// syncfs, and whether one runs in a loop beside the workload: what a
 	// crash leaves shows only what had reached the disk.
 	Writeback float64
+	// Grace is for how long a save may be lost that was acknowledged and
+	// not synced.
+	Grace time.Duration
 }
 
 // Recording is a run on a disk of its own.
@@ -142,7 +145,11 @@ func (l *Lab) Record(ctx context.Context, setup Setup, subject Subject) (*Record
 	if err = errors.Join(err, l.unmount(v)); err != nil {
 		return nil, fmt.Errorf("record: %w", errors.Join(err, context.Cause(ctx)))
 	}
-	return newRecording(disk, setup.Type)
+	rec, err := newRecording(disk, setup.Type)
+	if err == nil {
+		rec.Ledger.Grace = setup.Grace
+	}
+	return rec, err
 }
 
 // watch kills the server when ctx ends, so that nothing waits for its disks

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"intactfs/integration/crashlab/blocklog"
 	"intactfs/integration/crashlab/recdisk"
@@ -36,6 +37,11 @@ type Tally struct {
 	Nested     int // crashes during recovery
 	Enumerated int // states that the recording has, equal ones included
 	Violations []*Violation
+	// Loss is how old the oldest save was, at its crash, that was
+	// acknowledged and lost, and Losses how many states lost any: where a
+	// Setup gives grace.
+	Loss   time.Duration
+	Losses int
 }
 
 // Add sums two tallies up.
@@ -44,6 +50,8 @@ func (t *Tally) Add(u Tally) {
 	t.Nested += u.Nested
 	t.Enumerated += u.Enumerated
 	t.Violations = append(t.Violations, u.Violations...)
+	t.Loss = max(t.Loss, u.Loss)
+	t.Losses += u.Losses
 }
 
 // plan is how the states of a recording are numbered. Replay must come to
@@ -172,7 +180,8 @@ func (t *trial) state(ctx context.Context, image *recdisk.Image, s blocklog.Stat
 		if err := image.Lay(t.rec.Disk, s); err != nil {
 			return err
 		}
-		_, err := t.lab.examine(ctx, image.Path(), x)
+		got, err := t.lab.examine(ctx, image.Path(), x)
+		t.lost(got.loss)
 		return t.note(err, s, nil, t.rec.Disk)
 	}
 	// This recovery is recorded, to be crashed.
@@ -180,7 +189,9 @@ func (t *trial) state(ctx context.Context, image *recdisk.Image, s blocklog.Stat
 	if err != nil {
 		return err
 	}
-	x.want, err = t.lab.examine(ctx, disk.Path(), x)
+	got, err := t.lab.examine(ctx, disk.Path(), x)
+	t.lost(got.loss)
+	x.want = got.digest
 	if err := t.note(err, s, nil, t.rec.Disk); err != nil {
 		return err
 	}
@@ -238,6 +249,17 @@ func (r *Recording) nestedPlan(seed uint64) blocklog.Plan {
 	p := r.plan(seed)
 	p.From = 0
 	return p
+}
+
+// lost takes the loss of a state into the tally.
+func (t *trial) lost(loss time.Duration) {
+	if loss == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tally.Loss = max(t.tally.Loss, loss)
+	t.tally.Losses++
 }
 
 // note takes a violation into the tally and passes any other error on.

@@ -5,14 +5,16 @@ import (
 	"io"
 	"sort"
 	"sync"
+	"time"
 )
 
 // Disk is a sparse disk in memory that logs what is done to it. It starts
 // with the content of another one, shared and never copied as a whole. All
 // methods may be called from several goroutines.
 type Disk struct {
-	size int64
-	base Pages // what lies beneath; nil: zeros
+	size  int64
+	base  Pages                // what lies beneath; nil: zeros
+	clock func() time.Duration // nil: operations have no time
 
 	mu    sync.RWMutex
 	ops   []Op
@@ -29,6 +31,13 @@ type version struct {
 // NewDisk makes a disk of size bytes over base, which may be nil.
 func NewDisk(size int64, base Pages) *Disk {
 	return &Disk{size: size, base: base, pages: map[int64][]version{}}
+}
+
+// Timed makes the log say when each operation came, by a clock that never goes
+// back. It is called before the first one.
+func (d *Disk) Timed(clock func() time.Duration) *Disk {
+	d.clock = clock
+	return d
 }
 
 // Size is the size of the disk in bytes.
@@ -65,6 +74,9 @@ func (d *Disk) Mark(label string) { d.append(Op{Kind: Mark, Label: label}) }
 func (d *Disk) append(o Op) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.clock != nil {
+		o.Time = d.clock()
+	}
 	index := len(d.ops)
 	d.ops = append(d.ops, o)
 	if !o.Changes() {

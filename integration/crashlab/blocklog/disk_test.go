@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -205,4 +206,29 @@ func (d *Disk) mustView(t testing.TB) *View {
 		t.Fatal(err)
 	}
 	return v
+}
+
+func TestTimes(t *testing.T) {
+	now := time.Duration(0)
+	d := NewDisk(PageSize, nil).Timed(func() time.Duration { now += 7; return now })
+	write(t, d, filled(1, 512), 0)
+	d.Mark("x")
+	d.Flush()
+	var file bytes.Buffer
+	if err := d.Save(&file, ""); err != nil {
+		t.Fatal(err)
+	}
+	loaded, _, err := Load(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, disk := range map[string]*Disk{"logged": d, "loaded": loaded} {
+		var times []time.Duration
+		for _, o := range disk.Headers() {
+			times = append(times, o.Time)
+		}
+		if diff := cmp.Diff([]time.Duration{7, 14, 21}, times); diff != "" {
+			t.Errorf("times %s (-want +got):\n%s", name, diff)
+		}
+	}
 }

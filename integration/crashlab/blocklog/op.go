@@ -11,6 +11,8 @@
 // choices come from the seed of a Plan.
 package blocklog
 
+import "time"
+
 // PageSize is the unit in which contents are kept, in bytes.
 const PageSize = 4096
 
@@ -32,8 +34,9 @@ type Op struct {
 	Kind  Kind
 	Off   int64
 	Len   int64
-	Data  []byte // of a Write; nil in a log of headers
-	Label string // of a Mark
+	Data  []byte        // of a Write; nil in a log of headers
+	Label string        // of a Mark
+	Time  time.Duration // since some moment before the log; 0 without a clock
 }
 
 // Changes says whether the operation alters the content of the disk.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"intactfs/integration/crashlab/blocklog"
 )
@@ -18,6 +19,7 @@ type Event struct {
 	File    string
 	Number  int  // counted from 1 for each file; the version of a save
 	Removal bool // the file was unlinked
+	Synced  bool // the program asked for durability and was told so: fsync
 	Started int  // index in the log of the mark before the first system call
 	Acked   int  // of the mark after the last one succeeded; 0: never
 }
@@ -25,8 +27,11 @@ type Event struct {
 // Label is the text of a mark: what is "start" or "ack".
 func (e Event) Label(what string) string {
 	kind := "save"
-	if e.Removal {
+	switch {
+	case e.Removal:
 		kind = "remove"
+	case e.Synced:
+		kind = "sync"
 	}
 	return fmt.Sprintf("%s %s %s %d", what, kind, e.File, e.Number)
 }
@@ -34,12 +39,24 @@ func (e Event) Label(what string) string {
 // Ledger is the events of a recorded run, in the order they started.
 type Ledger struct {
 	Events []Event
-	Begin  int // index of the Begin mark
+	Begin  int             // index of the Begin mark
+	Times  []time.Duration // of each operation of the log; none without a clock
+	// Grace is for how long a save may be lost that was acknowledged and not
+	// synced: 0 where every acknowledgement is a promise.
+	Grace time.Duration
 }
 
 // Read collects the events of a log.
 func Read(ops []blocklog.Op) (Ledger, error) {
 	var l Ledger
+	for _, o := range ops {
+		if o.Time > 0 {
+			l.Times = append(l.Times, o.Time)
+		}
+	}
+	if len(l.Times) != len(ops) {
+		l.Times = nil
+	}
 	where := map[string]int{} // start label to index in Events
 	for i, o := range ops {
 		if o.Kind != blocklog.Mark {
@@ -57,7 +74,7 @@ func Read(ops []blocklog.Op) (Ledger, error) {
 		if err != nil {
 			return Ledger{}, fmt.Errorf("mark %d %q: %w", i, o.Label, err)
 		}
-		e := Event{File: fields[2], Number: n, Removal: fields[1] == "remove", Started: i}
+		e := Event{File: fields[2], Number: n, Removal: fields[1] == "remove", Synced: fields[1] == "sync", Started: i}
 		switch at, ok := where[e.Label("start")]; {
 		case fields[0] == "start":
 			where[o.Label] = len(l.Events)
@@ -69,6 +86,25 @@ func Read(ops []blocklog.Op) (Ledger, error) {
 		}
 	}
 	return l, nil
+}
+
+// at is when the crash came that came before operation end, at the latest.
+func (l Ledger) at(end int) time.Duration {
+	if len(l.Times) == 0 {
+		return 0
+	}
+	return l.Times[min(end, len(l.Times)-1)]
+}
+
+// due says that a crash before operation end must not lose the event.
+func (l Ledger) due(e Event, end int) bool {
+	switch {
+	case e.Acked == 0 || e.Acked >= end:
+		return false
+	case l.Grace == 0 || e.Synced || e.Acked < l.Begin:
+		return true
+	}
+	return l.at(e.Acked)+l.Grace < l.at(end)
 }
 
 // Allowed is what may be found of one file after a crash.
@@ -110,10 +146,10 @@ func (l Ledger) After(end int) map[string]Allowed {
 		if !ok {
 			a = Allowed{Versions: map[int]bool{}, Absent: true}
 		}
-		switch acked := e.Acked > 0 && e.Acked < end; {
+		switch {
 		case e.Removal:
 			a.Absent = true
-		case acked:
+		case l.due(e, end):
 			a.Versions, a.Absent, a.Newest = map[int]bool{e.Number: true}, false, e.Number
 		default:
 			a.Versions[e.Number] = true
@@ -151,7 +187,7 @@ func (l Ledger) Bare(end int) map[string]Allowed {
 }
 
 // Kept are the versions of each file that history must hold after recovery:
-// every save acknowledged before operation end. What was there from the start
+// every save that a crash before operation end must not lose. What was there from the start
 // counts once a later save was acknowledged: until then the file itself
 // holds it.
 func (l Ledger) Kept(end int) map[string][]int {
@@ -159,7 +195,7 @@ func (l Ledger) Kept(end int) map[string][]int {
 	planted := map[string]int{}
 	for _, e := range l.Events {
 		switch {
-		case e.Removal || e.Acked == 0 || e.Acked >= end:
+		case e.Removal || !l.due(e, end):
 		case e.Acked < l.Begin:
 			planted[e.File] = e.Number
 		default:
@@ -171,6 +207,23 @@ func (l Ledger) Kept(end int) map[string][]int {
 		}
 	}
 	return out
+}
+
+// Loss is how old the oldest save is, at a crash before operation end, that was
+// acknowledged by then and is lost, when these versions were found; 0: none.
+// Files that were removed do not count.
+func (l Ledger) Loss(end int, found map[string]int) time.Duration {
+	removed := map[string]bool{}
+	for _, e := range l.Events {
+		removed[e.File] = removed[e.File] || e.Removal
+	}
+	var loss time.Duration
+	for _, e := range l.Events {
+		if !removed[e.File] && e.Acked > 0 && e.Acked < end && e.Number > found[e.File] {
+			loss = max(loss, l.at(end)-l.at(e.Acked))
+		}
+	}
+	return loss
 }
 
 // Has says that a history which holds some versions of a file gives version

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -253,5 +254,80 @@ func TestHas(t *testing.T) {
 		if got := Has(tc.name, tc.versions, tc.n); got != tc.want {
 			t.Errorf("Has(%s, %v, %d) = %v, want %v", tc.name, tc.versions, tc.n, got, tc.want)
 		}
+	}
+}
+
+// relaxed is a history with a second of grace; each mark comes with its time
+// in milliseconds.
+var relaxed = []struct {
+	at    int
+	label string
+}{
+	{0, "start save a 1"}, {1, "ack save a 1"}, {2, Begin}, // 0 1 2
+	{100, "start save a 2"}, {200, "ack save a 2"}, // 3 4
+	{300, "start sync b 1"}, {400, "ack sync b 1"}, // 5 6
+	{900, "start save b 2"}, {1000, "ack save b 2"}, // 7 8
+	{1200, "flush"}, {1201, "flush"}, {2500, "flush"}, // 9 10 11
+}
+
+func relaxedLedger(t *testing.T) Ledger {
+	t.Helper()
+	var labels []string
+	for _, m := range relaxed {
+		labels = append(labels, m.label)
+	}
+	ops := logOf(labels...)
+	for i, m := range relaxed {
+		ops[i].Time = time.Duration(m.at+1) * time.Millisecond
+	}
+	l, err := Read(ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Grace = time.Second
+	return l
+}
+
+func TestGrace(t *testing.T) {
+	l := relaxedLedger(t)
+	for _, tc := range []struct {
+		title string
+		end   int
+		a, b  string
+		kept  string
+		found map[string]int
+		loss  int // milliseconds
+	}{
+		{"what was there from the start", 3, "1", "", "", map[string]int{"a": 1}, 0},
+		{"acknowledged just now", 5, "1 2", "", "", map[string]int{"a": 1}, 100},
+		{"synced just now", 7, "1 2", "1", "b:1", map[string]int{"a": 1, "b": 1}, 700},
+		{"acknowledged a second before", 9, "1 2", "1 2", "b:1", map[string]int{"a": 1, "b": 1}, 1000},
+		{"longer than a second before", 10, "2", "1 2", "a:1,2 b:1", map[string]int{"a": 2, "b": 1}, 201},
+		{"at the end", 11, "2", "2", "a:1,2 b:1,2", map[string]int{"a": 2, "b": 2}, 0},
+		{"past the end", 99, "2", "2", "a:1,2 b:1,2", map[string]int{"a": 2}, 2100},
+	} {
+		t.Run(tc.title, func(t *testing.T) {
+			after := l.After(tc.end)
+			if got := versions(after["a"]); got != tc.a {
+				t.Errorf("a: got %q, want %q", got, tc.a)
+			}
+			if got := versions(after["b"]); tc.b != "" && got != tc.b {
+				t.Errorf("b: got %q, want %q", got, tc.b)
+			}
+			if got := keptText(l.Kept(tc.end)); got != tc.kept {
+				t.Errorf("kept: got %q, want %q", got, tc.kept)
+			}
+			if got := l.Loss(tc.end, tc.found); got != time.Duration(tc.loss)*time.Millisecond {
+				t.Errorf("loss: got %v, want %d ms", got, tc.loss)
+			}
+		})
+	}
+}
+
+func TestLossLeavesRemovedFilesOut(t *testing.T) {
+	l := relaxedLedger(t)
+	l.Events = append(l.Events, Event{File: "a", Number: 3, Removal: true, Started: 9, Acked: 10})
+	if got := l.Loss(11, map[string]int{"b": 2}); got != 0 {
+		t.Errorf("a file that was removed: got a loss of %v", got)
 	}
 }

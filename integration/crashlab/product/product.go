@@ -37,6 +37,8 @@ type Subject struct {
 	// run of "intact recover" and "intact verify" would take most of the
 	// time. The recorded run is the binary's in any case.
 	Quick bool
+	// Relaxed has the recorded run promise less: see Relaxed.
+	Relaxed bool
 }
 
 var _ crashlab.Subject = Subject{}
@@ -79,6 +81,19 @@ func Setup(kind volume.Type, seed uint64) crashlab.Setup {
 	return s
 }
 
+// Relaxed makes a setup one of relaxed durability: saves may be lost for a
+// second unless they were synced, and come with pauses, so that the run is a
+// few seconds long. Three runs of four are without forced writeback, which
+// makes most saves durable.
+func Relaxed(s crashlab.Setup) crashlab.Setup {
+	s.Grace = time.Second
+	s.Workload.Pause = 600 * time.Millisecond
+	if s.Workload.Seed%4 != 0 {
+		s.Writeback = 0
+	}
+	return s
+}
+
 func smallSegments(data string) error {
 	if err := os.Mkdir(filepath.Join(data, store.Dir), 0o700); err != nil {
 		return err
@@ -102,7 +117,14 @@ func (p Subject) Run(ctx context.Context, run crashlab.Run) error {
 	delay := time.Duration(1+rng.IntN(100)) * time.Millisecond
 	// A pause in the middle of a save must not count as its end, however
 	// slow the machine: the bounds know of no version but whole ones.
-	d, err := p.start(ctx, run.Data, "--publish-delay", delay.String(), "--idle-commit", "0s")
+	flags := []string{"--idle-commit", "0s"}
+	if p.Relaxed {
+		flags = append(flags, "--durability", "relaxed")
+		if rng.IntN(2) == 0 { // what is published is synced
+			delay = time.Minute
+		}
+	}
+	d, err := p.start(ctx, run.Data, append(flags, "--publish-delay", delay.String())...)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,23 @@ func short(kind volume.Type, seed uint64) crashlab.Setup {
 // campaign runs a short campaign and reports what it finds.
 func campaign(t *testing.T, name string, states int, subject Subject) {
 	t.Helper()
+	setup := short
+	if subject.Relaxed {
+		setup = func(kind volume.Type, seed uint64) crashlab.Setup { return Relaxed(short(kind, seed)) }
+	}
+	tally := try(t, name, states, subject, setup)
+	t.Logf("%d states and %d crashes during recovery, a loss of %v", tally.States, tally.Nested, tally.Loss)
+	if got := tally.States + tally.Nested; len(tally.Violations) == 0 && got < states {
+		t.Errorf("tried %d states, want %d", got, states)
+	}
+	for _, v := range tally.Violations {
+		t.Error(v)
+	}
+}
+
+// try runs a campaign until its first violation.
+func try(t *testing.T, name string, states int, subject Subject, setup func(volume.Type, uint64) crashlab.Setup) crashlab.Tally {
+	t.Helper()
 	kind, err := volume.Find(name)
 	if err != nil {
 		t.Fatal(err)
@@ -57,19 +74,13 @@ func campaign(t *testing.T, name string, states int, subject Subject) {
 	c := crashlab.Campaign{
 		Type: kind, Subject: subject, Seed: 1, States: states, PerRun: states/2 + 1, Workers: 2,
 		Out:   filepath.Join(os.TempDir(), "crashlab-failures"),
-		Setup: func(seed uint64) crashlab.Setup { return short(kind, seed) },
+		Setup: func(seed uint64) crashlab.Setup { return setup(kind, seed) },
 	}
 	tally, err := c.Run(ctx, lab)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d states and %d crashes during recovery", tally.States, tally.Nested)
-	if got := tally.States + tally.Nested; len(tally.Violations) == 0 && got < states {
-		t.Errorf("tried %d states, want %d", got, states)
-	}
-	for _, v := range tally.Violations {
-		t.Error(v)
-	}
+	return tally
 }
 
 func TestShortCampaign(t *testing.T) {
@@ -86,4 +97,29 @@ func TestShortCampaign(t *testing.T) {
 // quick way does in the process of the laboratory.
 func TestWithTheCommands(t *testing.T) {
 	campaign(t, "ext4", 6, Subject{Binary: binary(t)})
+}
+
+// TestRelaxed: files are as whole, what was synced is there, and nothing is
+// lost that was saved more than a second before.
+func TestRelaxed(t *testing.T) {
+	campaign(t, "ext4", 20, Subject{Binary: binary(t), Quick: true, Relaxed: true})
+}
+
+// TestRelaxedIsNotFull proves that the check can fail: held to what full
+// durability promises, relaxed durability is caught.
+func TestRelaxedIsNotFull(t *testing.T) {
+	tally := try(t, "ext4", 200, Subject{Binary: binary(t), Quick: true, Relaxed: true},
+		func(kind volume.Type, seed uint64) crashlab.Setup {
+			s := Relaxed(short(kind, seed))
+			s.Grace = 0
+			return s
+		})
+	if len(tally.Violations) == 0 {
+		t.Fatalf("nothing was lost in %d states", tally.States+tally.Nested)
+	}
+	for _, v := range tally.Violations {
+		if v.Phase != crashlab.PhaseAfter && v.Phase != crashlab.PhaseInspect {
+			t.Error(v)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -58,7 +59,9 @@ func serve(dir string) error {
 		return fmt.Errorf("control connection: %w", err)
 	}
 	control := rpc.NewServer()
-	if err := control.RegisterName("Disks", &service{fs: fs, images: map[string]*image{}}); err != nil {
+	start := time.Now()
+	clock := func() time.Duration { return time.Since(start) }
+	if err := control.RegisterName("Disks", &service{fs: fs, clock: clock, images: map[string]*image{}}); err != nil {
 		return fmt.Errorf("control service: %w", err)
 	}
 	control.ServeConn(conn)
@@ -68,7 +71,8 @@ func serve(dir string) error {
 // service is what the laboratory asks of the server, as net/rpc wants it:
 // one argument, one reply, an error.
 type service struct {
-	fs *filesystem
+	fs    *filesystem
+	clock func() time.Duration
 
 	mu     sync.Mutex
 	images map[string]*image // by path
@@ -85,7 +89,7 @@ type CreateArgs struct {
 // Create adds a disk.
 func (s *service) Create(args CreateArgs, id *uint64) error {
 	if args.Of == 0 {
-		*id = s.fs.add(blocklog.NewDisk(args.Size, nil))
+		*id = s.fs.add(blocklog.NewDisk(args.Size, nil).Timed(s.clock))
 		return nil
 	}
 	d, err := s.find(args.Of)
@@ -96,7 +100,7 @@ func (s *service) Create(args CreateArgs, id *uint64) error {
 	if err != nil {
 		return err
 	}
-	*id = s.fs.add(blocklog.NewDisk(d.Size(), view))
+	*id = s.fs.add(blocklog.NewDisk(d.Size(), view).Timed(s.clock))
 	return nil
 }
 

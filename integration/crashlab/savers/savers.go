@@ -12,6 +12,10 @@ import (
 	"intactfs/integration/crashlab/ledger"
 )
 
+// Synced are the ways that end with a fsync of what was saved, and of its name
+// where that is new: natively, what they saved is durable.
+var Synced = map[string]bool{"atomic": true, "atomic-held": true, "fsync": true, "append-fsync": true}
+
 // Step is called between the system calls of a save, for the laboratory to
 // force what was done so far out to the disk.
 type Step func()

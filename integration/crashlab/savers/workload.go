@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"time"
 
 	"intactfs/integration/crashlab/ledger"
 )
@@ -31,6 +32,7 @@ type Workload struct {
 	Files []File
 	Saves int // of each file that does not say otherwise
 	Seed  uint64
+	Pause time.Duration // the longest before a save; 0: none
 }
 
 // Plant writes the first versions of the files that are there from the
@@ -99,12 +101,15 @@ func (w Workload) saveAll(ctx context.Context, f File, rng *rand.Rand, mark func
 		if ctx.Err() != nil {
 			return fmt.Errorf("save %s: %w", f.Name, ctx.Err())
 		}
+		if w.Pause > 0 {
+			time.Sleep(time.Duration(rng.Int64N(int64(w.Pause))))
+		}
 		number++
 		way := f.Ways[rng.IntN(len(f.Ways))]
 		if way == Remove && !exists {
 			way = "truncate"
 		}
-		e := ledger.Event{File: f.Name, Number: number, Removal: way == Remove}
+		e := ledger.Event{File: f.Name, Number: number, Removal: way == Remove, Synced: Synced[way]}
 		if err := mark(e.Label("start")); err != nil {
 			return err
 		}

@@ -60,6 +60,7 @@ type options struct {
 	image   string
 	bugs    bool
 	remove  bool
+	relaxed bool
 }
 
 func main() {
@@ -104,8 +105,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.image, "image", "", "with -replay, keep the disk image before recovery in this file")
 	f.BoolVar(&o.remove, "removals", true, "have files removed too")
 	f.BoolVar(&o.bugs, "bugs", false, "hunt the planted bugs instead, and print a table")
+	durability := f.String("durability", "full", "what intact promises: full, or relaxed, where what is not synced may be lost for a second")
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if o.relaxed = *durability == "relaxed"; !o.relaxed && *durability != "full" {
+		fmt.Fprintln(stderr, "error: -durability is full or relaxed")
+		return o, errUsage
 	}
 	if f.NArg() > 0 || (o.log == "") != (o.replay < 0) {
 		fmt.Fprintln(stderr, "error: -log FILE and -replay N go together, and nothing else is an argument")
@@ -125,7 +131,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lab.Close()) }()
-	subject := product.Subject{Binary: o.binary, Quick: !o.exec}
+	subject := product.Subject{Binary: o.binary, Quick: !o.exec, Relaxed: o.relaxed}
 	switch {
 	case o.log != "":
 		return replay(ctx, lab, o, subject, out)
@@ -161,10 +167,14 @@ func campaigns(ctx context.Context, lab *crashlab.Lab, o options, subject crashl
 			Type: kind, Subject: subject, Seed: o.seed, States: o.states, PerRun: o.perRun,
 			Workers: o.workers, Stop: o.stop, Out: o.out,
 			Setup: func(seed uint64) crashlab.Setup {
-				if o.remove {
-					return product.Setup(kind, seed)
+				s := product.Setup(kind, seed)
+				if !o.remove {
+					s = product.WithoutRemovals(s)
 				}
-				return product.WithoutRemovals(product.Setup(kind, seed))
+				if o.relaxed {
+					s = product.Relaxed(s)
+				}
+				return s
 			},
 			Progress: func(n int, t crashlab.Tally, spent time.Duration) {
 				runs = n
@@ -180,6 +190,10 @@ func campaigns(ctx context.Context, lab *crashlab.Lab, o options, subject crashl
 		total := tally.States + tally.Nested
 		fmt.Fprintf(out, "%-15s seed %d: %d runs, %d crash states (%d during recovery), %d violations, %v, %.1f states/s\n",
 			kind.Name, o.seed, runs, total, tally.Nested, len(tally.Violations), spent.Round(time.Second), float64(total)/spent.Seconds())
+		if o.relaxed {
+			fmt.Fprintf(out, "%-15s acknowledged saves were missing in %d states, the oldest %d ms old\n",
+				kind.Name, tally.Losses, tally.Loss.Milliseconds())
+		}
 		for i, v := range tally.Violations {
 			if i < shown {
 				fmt.Fprintln(out, v)

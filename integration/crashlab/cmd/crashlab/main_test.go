@@ -28,6 +28,8 @@ func TestParse(t *testing.T) {
 		{"a log and no number", []string{"-log", "x"}, false},
 		{"a number and no log", []string{"-replay", "3"}, false},
 		{"an argument", []string{"xfs"}, false},
+		{"relaxed", []string{"-durability", "relaxed"}, true},
+		{"another durability", []string{"-durability", "eventual"}, false},
 		{"an unknown flag", []string{"-frobnicate"}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
