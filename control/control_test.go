@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"intactfs/control/controltest"
 	"intactfs/store"
 )
 
@@ -50,18 +51,12 @@ func (l *lockedBuffer) String() string {
 
 func serve(t *testing.T, h Handlers) *harnessed {
 	t.Helper()
-	// A socket's path is short, and t.TempDir's may not be.
-	dir, err := os.MkdirTemp("", "intact-control")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	r := Runtime{UID: os.Getuid(), XDG: dir}
+	path := socketPath(t)
+	r := Runtime{UID: os.Getuid(), XDG: filepath.Dir(path)}
 	if r.UID == 0 {
 		// Root's directory is the machine's: any directory will do here.
 		r = Runtime{UID: 0}
 	}
-	path := filepath.Join(dir, "s.sock")
 	log := &lockedBuffer{}
 	s, err := Listen(r, path, h, slog.New(slog.NewJSONHandler(log, nil)))
 	if err != nil {
@@ -326,16 +321,8 @@ func TestCloseCancelsAndAnswers(t *testing.T) {
 }
 
 func TestStaleSocketIsTaken(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "s")
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Skipf("the path of the test's directory is too long for a socket: %v", err)
-	}
-	stale.SetUnlinkOnClose(false)
-	if err := stale.Close(); err != nil {
-		t.Fatal(err)
-	}
+	path := socketPath(t)
+	controltest.Stale(t, path)
 	if _, err := Dial(context.Background(), path, time.Second); !errors.Is(err, ErrNoDaemon) {
 		t.Errorf("dial a stale socket: %v, want ErrNoDaemon", err)
 	}

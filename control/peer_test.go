@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"intactfs/control/controltest"
 	"intactfs/store"
 )
 
@@ -30,68 +31,40 @@ func socketPath(t *testing.T) string {
 	return filepath.Join(dir, "s.sock")
 }
 
-// peer answers every request with the same bytes and hangs up, or never does
-// with silent.
-func peer(t *testing.T, answer string, silent bool) string {
-	t.Helper()
-	path := socketPath(t)
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	t.Cleanup(func() { _ = l.Close(); <-ended })
-	go func() {
-		defer close(ended)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = bufio.NewReader(conn).ReadBytes('\n')
-			_, _ = io.WriteString(conn, answer)
-			if silent {
-				_, _ = conn.Read(make([]byte, 1)) // until the client goes
-			}
-			_ = conn.Close()
-		}
-	}()
-	return path
-}
-
 // TestWhatADaemonMayAnswer has daemons that die in the middle, talk nonsense,
 // or say nothing.
 func TestWhatADaemonMayAnswer(t *testing.T) {
 	result := `{"kind":"result","result":"done"}` + "\n"
 	tests := []struct {
 		name, answer string
-		silent       bool
 		wantErr      error  // nil: any, if text says so
 		wantText     string // "": no error
 	}{
-		{"answers", result, false, nil, ""},
-		{"hangs-up-at-once", "", false, ErrGone, "hear from the daemon"},
-		{"dies-in-a-line", `{"kind":"resu`, false, ErrGone, "ended before"},
-		{"dies-after-content", `{"kind":"chunk","data":"aGFsZg=="}` + "\n", false, ErrGone, "ended before"},
-		{"dies-after-progress", `{"kind":"progress","done":1,"total":2}` + "\n", false, ErrGone, "ended before"},
-		{"dies-in-a-long-result", `{"kind":"part","data":"ImRv"}` + "\n", false, ErrGone, "ended before"},
-		{"says-nothing", "", true, os.ErrDeadlineExceeded, "hear from the daemon"},
-		{"no-json", "hello\n", false, nil, "understand the daemon"},
-		{"endless-line", strings.Repeat("x", MaxLine+2) + "\n", false, errLongLine, "line too long"},
-		{"error-without-one", `{"kind":"error"}` + "\n", false, nil, "without saying which"},
-		{"error", `{"kind":"error","error":{"code":"no-version","message":"none"}}` + "\n", false, store.ErrNoVersion, "none"},
-		{"newer-error", `{"kind":"error","error":{"code":"from-the-future","message":"new"}}` + "\n", false, nil, "new"},
-		{"newer-kind", `{"kind":"from-the-future"}` + "\n" + result, false, nil, ""},
-		{"another-result", `{"kind":"result","result":{"n":1}}` + "\n", false, nil, "understand the result"},
-		{"result-in-parts", `{"kind":"part","data":"ImRv"}` + "\n" + `{"kind":"part","data":"bmUi"}` + "\n" + `{"kind":"result"}` + "\n", false, nil, ""},
+		{"answers", result, nil, ""},
+		{"hangs-up-at-once", "", ErrGone, "hear from the daemon"},
+		{"dies-in-a-line", `{"kind":"resu`, ErrGone, "ended before"},
+		{"dies-after-content", `{"kind":"chunk","data":"aGFsZg=="}` + "\n", ErrGone, "ended before"},
+		{"dies-after-progress", `{"kind":"progress","done":1,"total":2}` + "\n", ErrGone, "ended before"},
+		{"dies-in-a-long-result", `{"kind":"part","data":"ImRv"}` + "\n", ErrGone, "ended before"},
+		{"says-nothing", controltest.Silence, os.ErrDeadlineExceeded, "hear from the daemon"},
+		{"no-json", "hello\n", nil, "understand the daemon"},
+		{"endless-line", strings.Repeat("x", MaxLine+2) + "\n", errLongLine, "line too long"},
+		{"error-without-one", `{"kind":"error"}` + "\n", nil, "without saying which"},
+		{"error", `{"kind":"error","error":{"code":"no-version","message":"none"}}` + "\n", store.ErrNoVersion, "none"},
+		{"newer-error", `{"kind":"error","error":{"code":"from-the-future","message":"new"}}` + "\n", nil, "new"},
+		{"newer-kind", `{"kind":"from-the-future"}` + "\n" + result, nil, ""},
+		{"another-result", `{"kind":"result","result":{"n":1}}` + "\n", nil, "understand the result"},
+		{"result-in-parts", `{"kind":"part","data":"ImRv"}` + "\n" + `{"kind":"part","data":"bmUi"}` + "\n" + `{"kind":"result"}` + "\n", nil, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			patience := time.Minute
-			if tt.silent {
+			if tt.answer == controltest.Silence {
 				patience = 50 * time.Millisecond
 			}
-			c, err := Dial(context.Background(), peer(t, tt.answer, tt.silent), patience)
+			path := socketPath(t)
+			controltest.Peer(t, path, tt.answer)
+			c, err := Dial(context.Background(), path, patience)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +88,9 @@ func TestWhatADaemonMayAnswer(t *testing.T) {
 // TestContentBeforeTheEnd: what a dying daemon sent was delivered, and the
 // caller is told that it is not all.
 func TestContentBeforeTheEnd(t *testing.T) {
-	c, err := Dial(context.Background(), peer(t, `{"kind":"chunk","data":"aGFsZg=="}`+"\n", false), time.Minute)
+	path := socketPath(t)
+	controltest.Peer(t, path, `{"kind":"chunk","data":"aGFsZg=="}`+"\n")
+	c, err := Dial(context.Background(), path, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

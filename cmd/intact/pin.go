@@ -66,11 +66,7 @@ drastic shrink always stay. intact log --why shows what keeps each version.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx := c.Context()
-			what := toWrite
-			if dry {
-				what = toRead
-			}
-			return a.with(ctx, args[0], what, func(t target, c control.Caller) error {
+			return a.with(ctx, args[0], intentOf(!dry), func(t target, c control.Caller) error {
 				var plans []backup.PlanResult
 				err := c.Call(ctx, control.OpPrune, control.PruneArgs{Path: t.path, Dry: dry}, &plans, control.Sink{})
 				if err != nil {

@@ -66,10 +66,7 @@ func (a *app) restore(ctx context.Context, args []string, f restoreFlags) error 
 			return usageError{err}
 		}
 	}
-	what := toWrite
-	if f.to != "" || f.dryRun {
-		what = toRead
-	}
+	what := intentOf(f.to == "" && !f.dryRun)
 	done := []restoring{}
 	for _, arg := range args {
 		file, version := arg, ""

@@ -60,13 +60,6 @@ func (a *app) rejectedSalvageCommand() *cobra.Command {
 	return a.withJSON(c)
 }
 
-func intentOf(commit bool) intent {
-	if commit {
-		return toWrite
-	}
-	return toRead
-}
-
 func (a *app) salvage(ctx context.Context, c control.Caller, args control.SalvageArgs) error {
 	var out control.Salvaged
 	w := a.stdout

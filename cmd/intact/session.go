@@ -66,6 +66,15 @@ const (
 	toWrite
 )
 
+// intentOf is what a command is for that changes something, or only looks what
+// it would change.
+func intentOf(changes bool) intent {
+	if changes {
+		return toWrite
+	}
+	return toRead
+}
+
 // patience is how long a daemon may be silent within a call.
 const patience = 2 * time.Minute
 

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +12,7 @@ import (
 	"testing"
 
 	"intactfs/control"
+	"intactfs/control/controltest"
 	"intactfs/store"
 )
 
@@ -74,29 +72,6 @@ func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// answering listens on a socket and answers every request with the same.
-func answering(t *testing.T, socket, answer string) {
-	t.Helper()
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	t.Cleanup(func() { _ = l.Close(); <-ended })
-	go func() {
-		defer close(ended)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = bufio.NewReader(conn).ReadBytes('\n')
-			_, _ = io.WriteString(conn, answer)
-			_ = conn.Close()
-		}
-	}()
-}
-
 // TestDaemons has every kind of daemon at the other end of a command, alive
 // and dead.
 func TestDaemons(t *testing.T) {
@@ -126,16 +101,9 @@ func TestDaemons(t *testing.T) {
 			switch tt.answer {
 			case "none":
 			case "stale":
-				l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				l.SetUnlinkOnClose(false)
-				if err := l.Close(); err != nil {
-					t.Fatal(err)
-				}
+				controltest.Stale(t, socket)
 			default:
-				answering(t, socket, tt.answer)
+				controltest.Peer(t, socket, tt.answer)
 			}
 			code, stdout, stderr := command(t, "log", "--json", filepath.Join(dir, "a.json"))
 			if code != tt.code || !strings.Contains(stderr, tt.stderr) {
