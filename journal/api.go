@@ -122,6 +122,11 @@ type Options struct {
 	// the disk; damage is then not an error of Open, but in the Report.
 	ReadOnly bool
 
+	// Rescue keeps a whole content that a torn record at the end of the journal
+	// names, and that nobody else will know of: see Torn. Open calls it before
+	// it changes anything. nil keeps none.
+	Rescue func(v Version, content io.ReaderAt) error
+
 	// Manual starts no goroutine: nothing is published but by Checkpoint,
 	// Settle, Close, and by a Commit that finds the journal full. Tests use
 	// it, so that the n-th disk operation is the same in every run.
@@ -134,6 +139,7 @@ type Report struct {
 	Records   int      // commit records replayed
 	Pending   int      // versions not yet published
 	TornBytes int64    // length of an unacknowledged end that was dropped
+	Torn      []Torn   // the records in it, as far as they can be made out
 	Orphans   int      // stages of unfinished transactions that were removed
 	Damage    []Damage // what ErrDamaged is about
 }
@@ -166,5 +172,6 @@ type CheckReport struct {
 	Pending   int   // versions not yet published
 	Verified  int64 // bytes of pending contents whose SHA-256 was compared
 	TornBytes int64
+	Torn      []Torn
 	Damage    []Damage
 }

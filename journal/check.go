@@ -20,7 +20,7 @@ func Check(ctx context.Context, d disk.Disk) (CheckReport, error) {
 	}
 	defer j.closeFiles()
 	report := CheckReport{Segments: found.Segments, Records: found.Records, Pending: found.Pending,
-		TornBytes: found.TornBytes, Damage: found.Damage}
+		TornBytes: found.TornBytes, Torn: found.Torn, Damage: found.Damage}
 	missing := map[string]bool{}
 	for _, d := range found.Damage {
 		missing[d.Segment] = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"syscall"
 )
 
@@ -40,10 +41,11 @@ func (j *Journal) recover() (Report, error) {
 		j.free = sc.blank // closed with the rest
 		return report, nil
 	}
+	wanted := j.rescue(report.Torn)
 	if err := j.takeOver(sc); err != nil {
 		return report, err
 	}
-	report.Orphans, err = j.removeOrphans()
+	report.Orphans, err = j.removeOrphans(wanted)
 	return report, err
 }
 
@@ -88,6 +90,11 @@ func (j *Journal) replay(sc *scan, report *Report) error {
 		}
 	}
 	report.Damage = sc.damage
+	// What was only being moved to the end is where it was before.
+	report.Torn = slices.DeleteFunc(sc.torn, func(t Torn) bool {
+		path, known := paths[t.Version.Tx]
+		return known && path == t.Version.Path
+	})
 	if err := j.checkStages(report); err != nil {
 		return err
 	}
@@ -239,9 +246,8 @@ func rewriteTail(s *scanned) error {
 }
 
 // removeOrphans removes the files of transactions and of the checkpointer
-// that a crash left.
-func (j *Journal) removeOrphans() (int, error) {
-	wanted := map[string]bool{}
+// that a crash left, but for those wanted.
+func (j *Journal) removeOrphans(wanted map[string]bool) (int, error) {
 	for _, vs := range j.index.paths {
 		for _, v := range vs {
 			wanted[v.stage] = true

@@ -30,6 +30,7 @@ type scan struct {
 	lastSeq uint64
 	slots   uint64
 	damage  []Damage
+	torn    []Torn
 }
 
 // visit is called for each record of a scan, in order. after tells that
@@ -189,6 +190,9 @@ func (sc *scan) readSegment(s *scanned, buf []byte, mustEnd int64, after bool, v
 		s.torn = max(s.torn, next-s.end)
 	}
 	if !synced && mustEnd == 0 {
+		if s.torn > 0 {
+			sc.noteTorn(s, buf, next)
+		}
 		return nil
 	}
 	s.broken = true
