@@ -188,6 +188,7 @@ func (s *Store) openJournal() error {
 		PublishDelay: time.Duration(s.config.PublishDelay),
 		SegmentSize:  int64(s.config.SegmentSize),
 		Preserver:    preserver{s},
+		Rescue:       s.rescue,
 		Now:          s.now,
 		Log:          s.log,
 		ReadOnly:     s.readOnly,

@@ -249,7 +249,7 @@ func (s *Store) verifyHistory(ctx context.Context, r *VerifyReport, step func())
 		r.Damage = append(r.Damage, Problem{Path: d.Path, What: damageText(d)})
 	}
 	for _, d := range h.Torn {
-		r.Warnings = append(r.Warnings, Problem{Path: d.Path, What: fmt.Sprintf("%s: an interrupted append at %d is ignored", d.File, d.Offset)})
+		r.Warnings = append(r.Warnings, tornEnd(d))
 	}
 	return nil
 }
@@ -275,6 +275,9 @@ func (s *Store) verifyJournal(ctx context.Context, r *VerifyReport) error {
 	}
 	for _, d := range s.report.Damage {
 		r.Damage = append(r.Damage, Problem{Path: d.Segment, What: d.Error()})
+	}
+	for _, t := range s.report.Torn {
+		r.Warnings = append(r.Warnings, tornRecord(t))
 	}
 	if !s.readOnly || len(s.report.Damage) > 0 {
 		return nil

@@ -79,6 +79,9 @@ func (a *app) recover(ctx context.Context, arg string) error {
 	if err = errors.Join(err, s.Close()); err != nil {
 		return err
 	}
+	for _, t := range r.Torn {
+		a.tell("warning: torn end of the journal: %v", t)
+	}
 	if a.asJSON {
 		return a.printJSON(recovered{r.Records, r.Pending, r.TornBytes, r.Orphans, removals})
 	}
