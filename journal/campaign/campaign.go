@@ -48,6 +48,19 @@ type config struct {
 	broken disk.Step // see workload
 
 	lenient bool // see history: the tests here are not those of the history
+
+	// stop ends the campaign at the next workload; nil never does.
+	stop <-chan struct{}
+}
+
+// stopped tells whether somebody had enough.
+func (c config) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 // result is what came out.
@@ -74,7 +87,7 @@ func campaign(c config) result {
 		for {
 			number := int(next.Add(1)-1) * max(1, c.every)
 			mu.Lock()
-			over := states.Load() >= c.states || len(r.wrong) >= maxWrong
+			over := states.Load() >= c.states || len(r.wrong) >= maxWrong || c.stopped()
 			mu.Unlock()
 			if over {
 				return

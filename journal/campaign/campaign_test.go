@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand"
 	"slices"
@@ -165,10 +166,22 @@ func TestCommand(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			var out, errOut bytes.Buffer
-			code := command(strings.Fields(c.args), &out, &errOut)
+			code := command(context.Background(), strings.Fields(c.args), &out, &errOut)
 			if code != c.code || !strings.Contains(out.String(), c.out) || !strings.Contains(errOut.String(), c.err) {
 				t.Errorf("code %d, want %d\n%s%s", code, c.code, &out, &errOut)
 			}
 		})
+	}
+}
+
+// TestCommandEnds tells a command to end that would go on for hours.
+func TestCommandEnds(t *testing.T) {
+	for _, args := range []string{"-states 1000000000", "-states 1000000000 -faults"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		var out bytes.Buffer
+		if code := command(ctx, strings.Fields(args), &out, &out); code != 0 || !strings.Contains(out.String(), " 0 states") {
+			t.Errorf("%s: code %d, %s", args, code, &out)
+		}
 	}
 }

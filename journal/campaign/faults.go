@@ -48,7 +48,7 @@ func (f fault) explains(err error) bool {
 
 // failEverywhere lets each operation of each workload fail in every way.
 func failEverywhere(c config) (r result) {
-	for number := 0; r.states < c.states && len(r.wrong) < maxWrong; number += max(1, c.every) {
+	for number := 0; r.states < c.states && len(r.wrong) < maxWrong && !c.stopped(); number += max(1, c.every) {
 		w := newWorkload(c.seed, number)
 		for kind, f := range faults {
 			n, wrong := w.failAtEach(f, kind, 1, 0, c.real)

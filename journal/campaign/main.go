@@ -1,24 +1,31 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 )
 
 func main() {
 	debug.SetGCPercent(400) // many short-lived disks, little that stays
-	os.Exit(command(os.Args[1:], os.Stdout, os.Stderr))
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	cancel()
+	os.Exit(code)
 }
 
-// command returns the exit code: 0 no violation, 1 some, 3 usage.
-func command(args []string, out, errOut io.Writer) int {
+// command returns the exit code: 0 no violation, 1 some, 3 usage. When ctx
+// ends it prints what was found until then.
+func command(ctx context.Context, args []string, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("campaign", flag.ContinueOnError)
 	flags.SetOutput(errOut)
-	c := config{}
+	c := config{stop: ctx.Done()}
 	flags.Int64Var(&c.seed, "seed", 1, "what all random choices follow from")
 	flags.Int64Var(&c.states, "states", 100_000, "`number` of crash states to try")
 	flags.IntVar(&c.every, "every", 1, "take every `n`-th workload only")
