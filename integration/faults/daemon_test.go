@@ -101,7 +101,7 @@ func serveMount(o order, dir *os.File, s *store.Store, log *slog.Logger) error {
 		return err
 	}
 	service := control.Service{Store: s, Dir: o.Dir, Mount: o.Point, Version: "faults",
-		Stop: func() error {
+		Stop: func(bool) error {
 			err := syscall.Unmount(o.Point, 0)
 			if errors.Is(err, unix.EBUSY) {
 				return fmt.Errorf("%w: %w", control.ErrBusy, err)
