@@ -129,6 +129,12 @@ func (j judge) Fault() *stage.Fault {
 	return &stage.Fault{Reason: f.Reason, Line: f.Line, Column: f.Column, Offset: f.Offset}
 }
 
+// AtEnd implements stage.Deferred.
+func (j judge) AtEnd() bool {
+	d, ok := j.Validator.(Deferred)
+	return ok && d.AtEnd()
+}
+
 // Clone translates.
 func (j judge) Clone() stage.Validator { return judge{j.Validator.Clone()} }
 

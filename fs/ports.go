@@ -213,6 +213,13 @@ type Validator interface {
 	Clone() Validator
 }
 
+// Deferred is a Validator that judges whole documents: what it answers costs as
+// much as all bytes so far. While AtEnd is true it is asked at the end alone.
+type Deferred interface {
+	Validator
+	AtEnd() bool
+}
+
 // Fault is where and why a content is not valid.
 type Fault struct {
 	Reason string

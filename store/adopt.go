@@ -109,7 +109,7 @@ func (s *Store) adoptedItem(path string, f disk.File, info disk.Info, sum [32]by
 		return backup.Item{}, fmt.Errorf("adopt %s: %w", path, errCrowded)
 	}
 	if r := s.rule(path); r != nil {
-		d, _, err := r.judge(f, info.Size)
+		d, _, err := r.read(path, f, info.Size)
 		if err != nil {
 			return backup.Item{}, fmt.Errorf("read %s: %w", path, err)
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,9 +49,39 @@ const (
 const (
 	FormatJSON   = "json"
 	FormatJSONL  = "jsonl"
+	FormatYAML   = "yaml"
+	FormatTOML   = "toml"
+	FormatXML    = "xml"
+	FormatCSV    = "csv"
+	FormatINI    = "ini"
+	FormatExec   = "exec"   // what a command says
 	FormatOpaque = "opaque" // protected, but only against emptiness and killed writers
 	FormatNone   = "none"   // not protected
 )
+
+// formats are all of them, and formatNames how a person reads them.
+var (
+	formats = []string{
+		FormatJSON, FormatJSONL, FormatYAML, FormatTOML, FormatXML, FormatCSV, FormatINI, FormatExec, FormatOpaque, FormatNone,
+	}
+	formatNames = strings.Join(formats[:len(formats)-1], ", ") + " or " + FormatNone
+)
+
+// ParseRule reads a rule as a flag gives it, GLOB=FORMAT.
+func ParseRule(text string) (RuleConfig, error) {
+	glob, format, ok := strings.Cut(text, "=")
+	if !ok {
+		return RuleConfig{}, fmt.Errorf("rule %q: write it as GLOB=FORMAT", text)
+	}
+	r := RuleConfig{Glob: glob, Format: format}
+	bad := func(key, format string, args ...any) *badValue {
+		return &badValue{ConfigError: ConfigError{Msg: fmt.Sprintf(format, args...)}, key: key}
+	}
+	if b := r.check(bad); b != nil {
+		return RuleConfig{}, fmt.Errorf("rule %q: %s", text, b.Msg)
+	}
+	return r, nil
+}
 
 // Size is a count of bytes, written in config.toml as 1048576 or "1MiB".
 type Size int64
@@ -131,8 +163,11 @@ type QuarantineConfig struct {
 type RuleConfig struct {
 	Glob       string       `toml:"glob"`
 	Format     string       `toml:"format"`
-	Strict     bool         `toml:"strict"`   // RFC 8259 to the letter: no NaN, Infinity, byte order mark
-	Comments   bool         `toml:"comments"` // comments and trailing commas are fine in any version
+	Strict     bool         `toml:"strict"`   // to the letter, and never held to less because an old version was
+	Comments   bool         `toml:"comments"` // comments and trailing commas are fine in any version of JSON
+	Schema     string       `toml:"schema"`   // file with a JSON Schema, below the directory
+	Command    []string     `toml:"command"`  // of the format exec
+	Timeout    *Duration    `toml:"timeout"`  // of the command
 	AllowEmpty bool         `toml:"allow_empty"`
 	OnConflict Conflict     `toml:"on_conflict"`
 	Shrink     ShrinkAction `toml:"shrink"`
@@ -272,12 +307,14 @@ func (r *RuleConfig) check(bad func(string, string, ...any) *badValue) *badValue
 	if err := checkGlob(r.Glob); err != nil {
 		return bad("glob", "glob %q: %v", r.Glob, err)
 	}
-	switch r.Format {
-	case FormatJSON, FormatJSONL, FormatOpaque, FormatNone:
-	case "":
-		return bad("glob", "rule %q needs a format: json, jsonl, opaque or none", r.Glob)
-	default:
-		return bad("format", "format is %q, want json, jsonl, opaque or none", r.Format)
+	switch {
+	case r.Format == "":
+		return bad("glob", "rule %q needs a format: %s", r.Glob, formatNames)
+	case !slices.Contains(formats, r.Format):
+		return bad("format", "format is %q, want %s", r.Format, formatNames)
+	}
+	if b := r.checkJudge(bad); b != nil {
+		return b
 	}
 	if r.Strict && r.Comments {
 		return bad("comments", "a rule can't be strict and allow comments")
@@ -287,6 +324,29 @@ func (r *RuleConfig) check(bad func(string, string, ...any) *badValue) *badValue
 	}
 	if r.Shrink != "" && !r.Shrink.valid() {
 		return bad("shrink", "shrink is %q, want report, refuse or off", r.Shrink)
+	}
+	return nil
+}
+
+// checkJudge finds mistakes in what belongs to some formats only.
+func (r *RuleConfig) checkJudge(bad func(string, string, ...any) *badValue) *badValue {
+	switch {
+	case r.Comments && r.Format != FormatJSON && r.Format != FormatJSONL:
+		return bad("comments", "comments are for the formats json and jsonl")
+	case r.Schema != "" && r.Format != FormatJSON && r.Format != FormatYAML && r.Format != FormatTOML:
+		return bad("schema", "a schema is for the formats json, yaml and toml")
+	case r.Schema != "" && r.Comments:
+		return bad("schema", "a rule can't have a schema and allow comments")
+	case r.Schema != "" && !filepath.IsLocal(r.Schema):
+		return bad("schema", "schema is %q, want a file below the directory", r.Schema)
+	case r.Format == FormatExec && (len(r.Command) == 0 || r.Command[0] == ""):
+		return bad("format", "the format exec needs a command, as a list: [\"program\", \"argument\"]")
+	case r.Format != FormatExec && r.Command != nil:
+		return bad("command", "a command is for the format exec")
+	case r.Format != FormatExec && r.Timeout != nil:
+		return bad("timeout", "a timeout is for the format exec")
+	case r.Timeout != nil && *r.Timeout == 0:
+		return bad("timeout", "the timeout of a command can't be 0")
 	}
 	return nil
 }

@@ -106,7 +106,17 @@ func TestConfigMistakes(t *testing.T) {
 		{"retention-last", "[retention]\nlast = 0\n", 2, "at least 1"},
 		{"rule-without-glob", "[[rule]]\nformat = \"json\"\n", 1, "needs a glob"},
 		{"rule-without-format", "[[rule]]\nglob = \"*.x\"\n", 2, "needs a format"},
-		{"rule-format", "[[rule]]\nglob = \"*.x\"\nformat = \"xml\"\n", 3, "xml"},
+		{"rule-format", "[[rule]]\nglob = \"*.x\"\nformat = \"word\"\n", 3, "want json, jsonl, yaml"},
+		{"comments-of-yaml", "[[rule]]\nglob = \"*.x\"\nformat = \"yaml\"\ncomments = true\n", 4, "json and jsonl"},
+		{"schema-of-csv", "[[rule]]\nglob = \"*.x\"\nformat = \"csv\"\nschema = \"s.json\"\n", 4, "json, yaml and toml"},
+		{"schema-and-comments", "[[rule]]\nglob = \"*.x\"\nformat = \"json\"\ncomments = true\nschema = \"s.json\"\n", 5, "comments"},
+		{"schema-elsewhere", "[[rule]]\nglob = \"*.x\"\nformat = \"json\"\nschema = \"../s.json\"\n", 4, "below the directory"},
+		{"exec-without-command", "[[rule]]\nglob = \"*.x\"\nformat = \"exec\"\n", 3, "needs a command"},
+		{"exec-empty-command", "[[rule]]\nglob = \"*.x\"\nformat = \"exec\"\ncommand = [\"\"]\n", 3, "needs a command"},
+		{"exec-command-as-text", "[[rule]]\nglob = \"*.x\"\nformat = \"exec\"\ncommand = \"jq .\"\n", 4, ""},
+		{"command-of-json", "[[rule]]\nglob = \"*.x\"\nformat = \"json\"\ncommand = [\"jq\"]\n", 4, "for the format exec"},
+		{"timeout-of-json", "[[rule]]\nglob = \"*.x\"\nformat = \"json\"\ntimeout = \"1s\"\n", 4, "for the format exec"},
+		{"timeout-of-nothing", "[[rule]]\nglob = \"*.x\"\nformat = \"exec\"\ncommand = [\"jq\"]\ntimeout = \"0s\"\n", 5, "can't be 0"},
 		{"second-rule", "[[rule]]\nglob = \"*.x\"\nformat = \"json\"\n[[rule]]\nglob = \"*.y\"\nformat = \"jsom\"\n", 6, "jsom"},
 		{"rule-glob", "[[rule]]\nglob = \"a[\"\nformat = \"json\"\n", 2, "a["},
 		{"rule-stars", "[[rule]]\nglob = \"a**/b\"\nformat = \"json\"\n", 2, "**"},
@@ -130,6 +140,32 @@ func TestConfigMistakes(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("error has several lines: %q", err)
+			}
+		})
+	}
+}
+
+func TestParseRule(t *testing.T) {
+	for _, tt := range []struct{ text, glob, format, want string }{
+		{"*.yaml=yaml", "*.yaml", "yaml", ""},
+		{"conf/**=none", "conf/**", "none", ""},
+		{"*.yaml", "", "", "GLOB=FORMAT"},
+		{"*.yaml=", "", "", "needs a format"},
+		{"=yaml", "", "", "needs a glob"},
+		{"*.x=word", "", "", "want json"},
+		{"*.x=exec", "", "", "needs a command"},
+		{"a[=json", "", "", "a["},
+	} {
+		t.Run(tt.text, func(t *testing.T) {
+			r, err := ParseRule(tt.text)
+			if tt.want == "" {
+				if err != nil || r.Glob != tt.glob || r.Format != tt.format {
+					t.Errorf("got %+v, %v", r, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
 	}
@@ -210,7 +246,10 @@ on_conflict = "refuse"
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{config: c, rules: compileRules(c)}
+	s := &Store{config: c}
+	if err := s.prepareRules(nil, compileRules(c), 0); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
 		"a.json": FormatJSON, "x/a.geojson": FormatJSON, "site.webmanifest": FormatJSON,
 		"log.jsonl": FormatJSONL, "log.ndjson": FormatJSONL, "a.lock.json": FormatOpaque,
@@ -234,7 +273,11 @@ on_conflict = "refuse"
 	}
 	off := false
 	c.DefaultRules = &off
-	if s := (&Store{rules: compileRules(c)}); s.For("a.json") != nil || s.For("a.lock.json") == nil {
+	s = &Store{}
+	if err := s.prepareRules(nil, compileRules(c), 0); err != nil {
+		t.Fatal(err)
+	}
+	if s.For("a.json") != nil || s.For("a.lock.json") == nil {
 		t.Error("default_rules = false does not switch off the default rules alone")
 	}
 }

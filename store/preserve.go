@@ -57,7 +57,7 @@ func (s *Store) invalid(path string, content io.ReaderAt, size int64) (bool, err
 	if ok && known.dialect == plain {
 		return false, nil
 	}
-	d, _, err := r.judge(content, size)
+	d, _, err := r.read(path, content, size)
 	return d == unparsed, err
 }
 

@@ -1,10 +1,16 @@
 package store
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"intactfs/fs"
 	"intactfs/validate"
+	"intactfs/validate/document"
 )
 
 // defaultRules protect what no configuration mentions.
@@ -36,8 +42,81 @@ func compileRules(c Config) []RuleConfig {
 	return rules
 }
 
+// rule is a RuleConfig that is ready to judge.
+type rule struct {
+	RuleConfig
+	schema  *document.Schema // nil: none
+	program string           // where the command of the format exec is
+}
+
+// prepareRules reads the schemas of rules, which lie below the directory, and
+// finds their commands. A mistake is a *ConfigError with its place in text, the
+// first rule of which is configs[first].
+func (s *Store) prepareRules(text []byte, configs []RuleConfig, first int) error {
+	s.rules = make([]rule, len(configs))
+	for i, c := range configs {
+		s.rules[i].RuleConfig = c
+		key, err := s.prepare(&s.rules[i])
+		if err == nil {
+			continue
+		}
+		mistake := &badValue{ConfigError: ConfigError{File: configName, Msg: err.Error()}, key: key, rule: i - first}
+		mistake.Line, mistake.Column = locate(text, mistake)
+		return &mistake.ConfigError
+	}
+	return nil
+}
+
+// prepare returns the key with the mistake, and the error.
+func (s *Store) prepare(r *rule) (key string, err error) {
+	if r.Schema != "" {
+		text, err := s.root.ReadFile(r.Schema)
+		if err != nil {
+			return "schema", fmt.Errorf("schema: %w", err)
+		}
+		if r.schema, err = document.NewSchema(text); err != nil {
+			return "schema", fmt.Errorf("schema %s: %s", r.Schema, strings.Join(strings.Fields(err.Error()), " "))
+		}
+	}
+	if r.Format != FormatExec {
+		return "", nil
+	}
+	if err := s.trusted(); err != nil {
+		return "command", err
+	}
+	if r.program, err = exec.LookPath(r.Command[0]); err != nil {
+		return "command", fmt.Errorf("command: %w", err)
+	}
+	if !filepath.IsAbs(r.program) {
+		return "command", fmt.Errorf("command: %s is found only below the current directory: give its full path", r.Command[0])
+	}
+	return "", nil
+}
+
+// trusted returns an error if somebody else could have written the commands
+// that this process is about to run.
+func (s *Store) trusted() error {
+	for _, name := range []string{Dir, configName} {
+		info, err := s.root.Lstat(name)
+		if err != nil {
+			return err
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			return fmt.Errorf("%s: its owner is not known", name)
+		}
+		if owner := int(st.Uid); owner != 0 && owner != os.Geteuid() {
+			return fmt.Errorf("%s belongs to user %d: commands are run only for their own user and for root", name, owner)
+		}
+		if info.Mode().Perm()&0o022 != 0 {
+			return fmt.Errorf("%s can be written by others: commands are not run from it", name)
+		}
+	}
+	return nil
+}
+
 // rule is the rule that protects path, nil if none does.
-func (s *Store) rule(path string) *RuleConfig {
+func (s *Store) rule(path string) *rule {
 	if path == "" || path == Dir || strings.HasPrefix(path, Dir+"/") {
 		return nil
 	}
@@ -92,5 +171,8 @@ func (v validator) Fault() *fs.Fault {
 }
 
 func (v validator) Proven() bool { return v.c.Proven() }
+
+// AtEnd implements fs.Deferred.
+func (v validator) AtEnd() bool { return validate.AtEnd(v.c) }
 
 func (v validator) Clone() fs.Validator { return validator{v.c.Clone()} }

@@ -58,7 +58,7 @@ type Store struct {
 	journal *journal.Journal
 	history *backup.Store
 	config  Config
-	rules   []RuleConfig
+	rules   []rule
 	policy  backup.Policy
 	now     func() time.Time
 	log     *slog.Logger
@@ -208,12 +208,12 @@ func (s *Store) configure(override func(*Config)) error {
 	if s.config, err = ParseConfig(configName, text); err != nil {
 		return err
 	}
+	given := len(s.config.Rules)
 	if override != nil {
 		override(&s.config)
 	}
-	s.rules = compileRules(s.config)
 	s.policy = s.config.Retention.policy()
-	return nil
+	return s.prepareRules(text, compileRules(s.config), len(s.config.Rules)-given)
 }
 
 // Close publishes what is pending, writes what was held back and gives the

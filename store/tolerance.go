@@ -4,8 +4,11 @@ import (
 	"errors"
 	"io"
 	iofs "io/fs"
+	"os"
+	"time"
 
 	"intactfs/validate"
+	"intactfs/validate/document"
 )
 
 // A file is never held to more than its own past. dialect is how strictly the
@@ -14,9 +17,10 @@ import (
 type dialect int
 
 const (
-	plain    dialect = iota // as its rule says
-	comments                // JSON with comments or trailing commas
-	unparsed                // never parsed: only emptiness and killed writers are guarded
+	plain     dialect = iota // as its rule says
+	shapeless                // so but for the schema
+	lax                      // the format as many programs take it, without a schema: see RuleConfig.format
+	unparsed                 // never parsed: only emptiness and killed writers are guarded
 )
 
 // pastKey identifies a committed version without reading it.
@@ -37,35 +41,75 @@ type past struct {
 const maxPasts = 1 << 14
 
 // checker starts judging the next version of path.
-func (s *Store) checker(path string, r *RuleConfig) validate.Checker {
-	return r.checker(s.dialect(path, r))
+func (s *Store) checker(path string, r *rule) validate.Checker {
+	return r.checker(path, s.dialect(path, r))
 }
 
-func (r *RuleConfig) checker(d dialect) validate.Checker {
-	o := validate.Options{Strict: r.Strict, Comments: r.Comments || d == comments}
-	var c validate.Checker
+func (r *rule) checker(path string, d dialect) validate.Checker {
+	switch {
+	case r.Format == FormatOpaque:
+		return &loose{}
+	case d == unparsed:
+		return &loose{strict: r.format(path, plain)}
+	}
+	return r.format(path, d)
+}
+
+// format judges by the grammar alone. What a lax dialect has: comments and
+// trailing commas in JSON, keys that are twice in a mapping of YAML, records of
+// any length in CSV, keys without a value in INI.
+func (r *rule) format(path string, d dialect) validate.Checker {
+	o := validate.Options{Strict: r.Strict, Comments: r.Comments || d == lax}
+	schema := r.schema != nil && d == plain
 	switch r.Format {
 	case FormatJSON:
-		c = validate.JSON(o)
+		if schema {
+			return document.New(r.schema.JSON, document.Options{First: validate.JSON(o)})
+		}
+		return validate.JSON(o)
 	case FormatJSONL:
-		c = validate.JSONLines(o)
-	default:
-		return &loose{}
+		return validate.JSONLines(o)
+	case FormatXML:
+		return document.New(document.XML, document.Options{Proven: true})
 	}
-	if d == unparsed {
-		return &loose{strict: c}
-	}
-	return c
+	return document.New(r.judge(path, d, schema), document.Options{})
 }
+
+// judge is the judge of a format that can be known whole only at its end.
+func (r *rule) judge(path string, d dialect, schema bool) document.Judge {
+	exact := d != lax
+	switch {
+	case r.Format == FormatYAML && schema:
+		return document.All(document.YAML(exact), r.schema.YAML)
+	case r.Format == FormatYAML:
+		return document.YAML(exact)
+	case r.Format == FormatTOML && schema:
+		return r.schema.TOML
+	case r.Format == FormatTOML:
+		return document.TOML
+	case r.Format == FormatCSV:
+		return document.CSV(exact)
+	case r.Format == FormatINI:
+		return document.INI(exact)
+	}
+	limit := commandTimeout
+	if r.Timeout != nil {
+		limit = time.Duration(*r.Timeout)
+	}
+	return document.Exec(append([]string{r.program}, r.Command[1:]...), limit, os.Getenv("PATH"), path)
+}
+
+// commandTimeout is how long a command of a rule may take if nothing is said.
+const commandTimeout = 10 * time.Second
 
 // exact tells whether a rule says by itself how strictly every version is
 // read.
-func (r *RuleConfig) exact() bool { return r.Format == FormatOpaque || r.Strict || r.Comments }
+func (r *rule) exact() bool { return r.Format == FormatOpaque || r.Strict || r.Comments }
 
 // dialect tells how the committed version of path can be read. The first
 // question about a path reads the file; a path that was plain once stays so,
 // because a valid version is never followed by another kind.
-func (s *Store) dialect(path string, r *RuleConfig) dialect {
+func (s *Store) dialect(path string, r *rule) dialect {
 	if r.exact() {
 		return plain
 	}
@@ -145,7 +189,7 @@ func (s *Store) pastKey(path string) (pastKey, bool) {
 
 // readDialect reads the committed version. An empty one has no past: it is
 // held to the rule.
-func (s *Store) readDialect(path string, r *RuleConfig) (dialect, error) {
+func (s *Store) readDialect(path string, r *rule) (dialect, error) {
 	c, err := s.OpenCurrent(path)
 	if errors.Is(err, iofs.ErrNotExist) {
 		return plain, nil
@@ -154,35 +198,52 @@ func (s *Store) readDialect(path string, r *RuleConfig) (dialect, error) {
 		return plain, err
 	}
 	defer func() { _ = c.Close() }()
-	d, _, err := r.judge(c, c.Size())
+	d, _, err := r.read(path, c, c.Size())
 	return d, err
 }
 
-// judge reads a content and tells in which dialect it is whole; for unparsed
+// read reads a content and tells in which dialect it is whole; for unparsed
 // also why not.
-func (r *RuleConfig) judge(content io.ReaderAt, size int64) (dialect, *validate.Error, error) {
+func (r *rule) read(path string, content io.ReaderAt, size int64) (dialect, *validate.Error, error) {
 	if size == 0 || r.Format == FormatOpaque {
 		return plain, nil, nil
 	}
-	strict, err := feed(r.checker(plain), content, size)
-	if err != nil || strict.Verdict() == validate.Whole {
+	first, err := feed(r.checker(path, plain), content, size)
+	if err != nil || first.Verdict() == validate.Whole {
 		return plain, nil, err
 	}
 	// Rare enough that a second reading is cheaper than two at a time.
-	lax, err := feed(r.checker(comments), content, size)
-	if err != nil {
-		return plain, nil, err
+	for _, d := range r.lesser() {
+		c, err := feed(r.checker(path, d), content, size)
+		if err != nil {
+			return plain, nil, err
+		}
+		if c.Verdict() == validate.Whole {
+			return d, nil, nil
+		}
 	}
-	if lax.Verdict() == validate.Whole && !r.Strict {
-		return comments, nil, nil
+	return unparsed, first.Err(), nil
+}
+
+// lesser are the dialects that a version which is not plain may be in, the
+// strictest first.
+func (r *rule) lesser() []dialect {
+	switch {
+	case r.Strict, r.Format == FormatExec, r.Format == FormatXML:
+		return nil
+	case r.schema != nil:
+		return []dialect{shapeless, lax}
+	case r.Format == FormatTOML:
+		return nil
 	}
-	return unparsed, strict.Err(), nil
+	return []dialect{lax}
 }
 
 // feed gives a whole content to a checker, or as much as that wants.
 func feed(c validate.Checker, content io.ReaderAt, size int64) (validate.Checker, error) {
 	buf := make([]byte, min(size, 256<<10))
-	for off := int64(0); off < size && c.Verdict() != validate.Invalid; {
+	deferred := validate.AtEnd(c)
+	for off := int64(0); off < size && (deferred || c.Verdict() != validate.Invalid); {
 		n, err := content.ReadAt(buf[:min(int64(len(buf)), size-off)], off)
 		if n == 0 {
 			return c, errors.Join(err, io.ErrUnexpectedEOF)
@@ -223,6 +284,9 @@ func (l *loose) Err() *validate.Error {
 }
 
 func (l *loose) Proven() bool { return l.strict != nil && l.strict.Proven() }
+
+// AtEnd implements validate.Deferred.
+func (l *loose) AtEnd() bool { return l.strict != nil && validate.AtEnd(l.strict) }
 
 func (l *loose) Clone() validate.Checker {
 	c := &loose{any: l.any}

@@ -178,7 +178,7 @@ func (s *Store) compare(name string, e backup.Entry, manifest bool) (finding, in
 	if err != nil {
 		return f, 0, err
 	}
-	d, fault, err := s.rule(name).judge(c, c.Size())
+	d, fault, err := s.rule(name).read(name, c, c.Size())
 	if err != nil {
 		return f, 0, err
 	}

@@ -81,6 +81,21 @@ type Checker interface {
 	Clone() Checker
 }
 
+// Deferred is a Checker of which every answer may cost as much as all bytes so
+// far: it judges documents, not bytes as they arrive. Its Invalid is not final.
+type Deferred interface {
+	Checker
+	// AtEnd says that it is better asked at the end alone, and not cloned to
+	// be kept.
+	AtEnd() bool
+}
+
+// AtEnd tells whether a Checker is better asked at the end alone.
+func AtEnd(c Checker) bool {
+	d, ok := c.(Deferred)
+	return ok && d.AtEnd()
+}
+
 // Opaque returns a Checker to which everything is Whole, also nothing at
 // all, and nothing proven.
 func Opaque() Checker { return opaque{} }

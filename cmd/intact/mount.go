@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -24,6 +25,7 @@ type mountFlags struct {
 	verbose      bool
 	debug        bool
 	options      []string // for FUSE
+	rules        []string // GLOB=FORMAT
 	readyFD      int
 
 	changed func(name string) bool
@@ -37,6 +39,7 @@ func (f *mountFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.logPath, "log-file", "", "log to this file (default: .intact/log in the background, else stderr)")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "log every commit")
 	flags.BoolVar(&f.debug, "debug", false, "log every request of the kernel")
+	flags.StringArrayVar(&f.rules, "rule", nil, "protect what matches, as GLOB=FORMAT, before the rules of config.toml")
 	flags.StringSliceVarP(&f.options, "option", "o", nil, "mount options of FUSE: ro, allow_other, ...")
 	f.changed = flags.Changed
 }
@@ -48,8 +51,15 @@ func (f *mountFlags) check() error {
 		return usageError{fmt.Errorf("--durability is %q, want full or relaxed", f.durability)}
 	case f.onConflict != string(store.ConflictKeep) && f.onConflict != string(store.ConflictRefuse):
 		return usageError{fmt.Errorf("--on-conflict is %q, want keep or refuse", f.onConflict)}
-	case f.idleCommit < 0 || f.publishDelay <= 0:
-		return usageError{fmt.Errorf("--idle-commit and --publish-delay can't be negative")}
+	case f.idleCommit < 0:
+		return usageError{errors.New("--idle-commit can't be negative; 0 is never")}
+	case f.publishDelay <= 0:
+		return usageError{errors.New("--publish-delay has to be more than 0")}
+	}
+	for _, text := range f.rules {
+		if _, err := store.ParseRule(text); err != nil {
+			return usageError{fmt.Errorf("--%w", err)}
+		}
 	}
 	return nil
 }
@@ -69,6 +79,13 @@ func (f *mountFlags) override(c *store.Config) {
 	if f.changed("on-conflict") {
 		c.OnConflict = store.Conflict(f.onConflict)
 	}
+	var rules []store.RuleConfig
+	for _, text := range f.rules {
+		if r, err := store.ParseRule(text); err == nil { // check has seen them
+			rules = append(rules, r)
+		}
+	}
+	c.Rules = append(rules, c.Rules...)
 }
 
 func (f *mountFlags) level() slog.Level {
@@ -94,6 +111,9 @@ func (f *mountFlags) args() []string {
 	}
 	if f.debug {
 		args = append(args, "--debug")
+	}
+	for _, rule := range f.rules {
+		args = append(args, "--rule="+rule)
 	}
 	if len(f.options) > 0 {
 		args = append(args, "--option="+strings.Join(f.options, ","))

@@ -59,7 +59,14 @@ func (p point) clone() point {
 }
 
 // invalid tells that no further byte can change the verdict.
-func (p point) invalid() bool { return p.val != nil && p.val.Verdict() == Invalid }
+func (p point) invalid() bool { return p.val != nil && !p.atEnd() && p.val.Verdict() == Invalid }
+
+// atEnd tells that the validator keeps the whole content, and reads all of it
+// to answer: it is asked at the end, and not kept in a checkpoint.
+func (p point) atEnd() bool {
+	d, ok := p.val.(Deferred)
+	return ok && d.AtEnd()
+}
 
 // Resume is the digest of a sealed content with its checkpoints. It is
 // immutable and may be shared by any number of stages.
@@ -147,7 +154,7 @@ func (d *digest) mark() {
 	if n := len(d.marks); n > 0 {
 		last = d.marks[n-1].pos
 	}
-	if d.cur.pos-last < d.gap {
+	if d.cur.pos-last < d.gap || d.cur.atEnd() {
 		return
 	}
 	if len(d.marks) >= maxMarks {
@@ -163,6 +170,9 @@ func (d *digest) mark() {
 // resume is the digest as it stands, for a stage that starts from the same
 // content.
 func (d *digest) resume() *Resume {
+	if d.cur != nil && d.cur.atEnd() {
+		return nil
+	}
 	marks := d.marks[:len(d.marks):len(d.marks)]
 	if d.cur != nil && (len(marks) == 0 || marks[len(marks)-1].pos < d.cur.pos) {
 		marks = append(marks, d.cur.clone())

@@ -73,6 +73,14 @@ type Validator interface {
 	Clone() Validator
 }
 
+// Deferred is a Validator that judges whole documents: what it answers costs as
+// much as all bytes so far. While AtEnd is true it is asked for a verdict once,
+// at the end, and no checkpoints are kept of it.
+type Deferred interface {
+	Validator
+	AtEnd() bool
+}
+
 // File is a private file for a content that outgrew memory.
 type File interface {
 	io.ReaderAt

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -39,6 +40,51 @@ func TestFollowerKeepsUp(t *testing.T) {
 				t.Errorf("writeback hinted for %d of %d bytes", d.hints, len(b))
 			}
 		})
+	}
+}
+
+// atEnd is brackets that count how often they are asked.
+type atEnd struct {
+	brackets
+	asked *atomic.Int64
+}
+
+func (a *atEnd) AtEnd() bool { return true }
+
+func (a *atEnd) Verdict() Verdict {
+	a.asked.Add(1)
+	return a.brackets.Verdict()
+}
+
+func (a *atEnd) Clone() Validator {
+	c := *a
+	return &c
+}
+
+// Who judges whole documents is asked at the end alone, and not kept.
+func TestDeferredIsAskedAtTheEnd(t *testing.T) {
+	_, o, fed := setup()
+	var asked atomic.Int64
+	o.NewValidator = func() Validator { return &atEnd{brackets{fed: fed}, &asked} }
+	s := New(o)
+	b := bytes.Repeat([]byte("[abcdef]"), 4<<20/8)
+	for off := 0; off < len(b); off += 1 << 20 {
+		mustWrite(t, s, int64(off), b[off:off+1<<20])
+	}
+	eventually(t, "the follower ends", func() bool { return idle(s) })
+	if n := asked.Load(); n != 0 {
+		t.Errorf("asked %d times before the end", n)
+	}
+	if r := mustJudge(t, s); r.Verdict != Whole || asked.Load() != 1 {
+		t.Errorf("%+v, asked %d times", r, asked.Load())
+	}
+	mustWrite(t, s, 8, []byte("]"))
+	if r := mustJudge(t, s); r.Verdict != Invalid {
+		t.Errorf("after a change within: %+v", r)
+	}
+	mustWrite(t, s, 8, []byte("["))
+	if mustSeal(t, s).Resume != nil {
+		t.Error("it is kept beyond the stage")
 	}
 }
 
