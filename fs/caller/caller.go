@@ -4,9 +4,10 @@
 // A FUSE server that looks at a client in the middle of execve must not read
 // /proc/PID/stat, maps, exe, cwd or a link in fd/: those wait for a lock that
 // is held until the server has answered, and then everything hangs. This
-// package reads only status, comm, the listing of fd/ and fdinfo/N, and
-// mountinfo of live processes; stat only of a task that has no descriptor
-// table any more, which is past any execve, and even that under a timeout.
+// package reads only status, comm, the listing of fd/ with the modes of the
+// links in it, fdinfo/N and mountinfo of live processes; stat only of a task
+// that has no descriptor table any more, which is past any execve, and even
+// that under a timeout.
 //
 // Process ids are of the pid namespace of the mount; 0 is a process that is
 // not visible in it. All methods may be called from several goroutines.

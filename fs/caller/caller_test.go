@@ -269,7 +269,7 @@ func TestUnreadableIsNotKnown(t *testing.T) {
 	}
 	// Another process that can be seen is found all the same.
 	dir = writeStatus(t, root, 6, 6, 64)
-	if err := os.MkdirAll(filepath.Join(dir, "fd", "3"), 0o755); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "fd"), 0o755), os.Mkdir(filepath.Join(dir, "fd", "3"), 0o300)); err != nil {
 		t.Fatal(err)
 	}
 	info := "pos:\t0\nflags:\t0100001\nmnt_id:\t1\nino:\t9\n"

@@ -31,7 +31,7 @@ type Look struct {
 //
 // Calls that come together share one look; it never began before the call.
 func (t *Table) Copies(tgid uint32, ino uint64, flags uint32) Look {
-	l := t.look(tgid)
+	l := t.look(tgid, access(flags&unix.O_ACCMODE))
 	found := Look{Known: l.known, Alive: l.fds > 0}
 	for _, f := range l.files {
 		if f.ino == ino && f.copyOf(flags) && t.ours(f) {

@@ -6,7 +6,7 @@ import "sync"
 // never gets the result of a look that began before it.
 type group struct {
 	mu    sync.Mutex
-	slots map[uint32]*slot
+	slots map[uint64]*slot
 }
 
 // slot is the looks of one key: one under way, one for all who came since.
@@ -20,7 +20,7 @@ type flight struct {
 }
 
 // do returns the result of a call of f that began after do did.
-func (g *group) do(key uint32, f func() look) look {
+func (g *group) do(key uint64, f func() look) look {
 	g.mu.Lock()
 	if s, busy := g.slots[key]; busy {
 		if s.next == nil {
@@ -32,7 +32,7 @@ func (g *group) do(key uint32, f func() look) look {
 		return fl.result
 	}
 	if g.slots == nil {
-		g.slots = map[uint32]*slot{}
+		g.slots = map[uint64]*slot{}
 	}
 	g.slots[key] = &slot{}
 	g.mu.Unlock()
@@ -43,7 +43,7 @@ func (g *group) do(key uint32, f func() look) look {
 }
 
 // pass starts the look of those who came during the last one, or ends.
-func (g *group) pass(key uint32, f func() look) {
+func (g *group) pass(key uint64, f func() look) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	s := g.slots[key]

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,8 +44,15 @@ func readFile(dir int, name string, buf []byte) ([]byte, error) {
 	}
 }
 
+// buffers are what files of /proc are read into, and directories listed: on the
+// stack they would have every goroutine that serves a request grow one.
+var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+
+const bufferSize = 4096
+
 func readStatus(dir int, name string) (status, error) {
-	var buf [4096]byte
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
 	b, err := readFile(dir, name, buf[:])
 	if err != nil {
 		return status{}, err
