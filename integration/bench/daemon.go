@@ -36,6 +36,9 @@ func tree(ctx context.Context, p *place) ([]result.Result, error) {
 		return nil, err
 	}
 	up := time.Since(start)
+	if err := p.quiet(ctx); err != nil {
+		return nil, err
+	}
 
 	var out []result.Result
 	for _, w := range []struct {
@@ -43,7 +46,7 @@ func tree(ctx context.Context, p *place) ([]result.Result, error) {
 		args []string
 	}{{"find, every file stated", []string{"find", ".", "-newermt", "2100-01-01"}}, {"grep -r", []string{"grep", "-r", "no such text", "."}}} {
 		var variants []variant
-		for _, v := range []struct{ name, dir string }{{inPlace, p.native}, {mounted, p.data}, {loopBack, p.mirror}} {
+		for _, v := range []struct{ name, dir string }{{inPlace, p.native}, {mounted, p.data}, {loopBack, p.mirror}, {directly, p.direct}} {
 			variants = append(variants, variant{v.name, func(int) (time.Duration, error) {
 				return timed(1, func() error { return walk(ctx, filepath.Join(v.dir, "tree"), w.args) })
 			}})
@@ -54,6 +57,7 @@ func tree(ctx context.Context, p *place) ([]result.Result, error) {
 		}
 		r := result.Result{Name: fmt.Sprintf("%s over %d files", w.name, files), Rows: rows}
 		r.Compare(mounted, loopBack, 1.2)
+		r.Compare(mounted, directly, 0)
 		r.Compare(mounted, inPlace, 0)
 		out = append(out, r)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,21 +13,61 @@ import (
 )
 
 // loopbackCommand is the first argument of the process that serves a plain
-// loopback: what any FUSE file system in Go costs at least.
-const loopbackCommand = "serve-loopback"
+// loopback: what any FUSE file system in Go costs at least. As root its reads
+// don't reach it: the kernel passes them through. directCommand is the same
+// without that and without the kernel's pages: what reads cost at least that a
+// file system answers itself.
+const (
+	loopbackCommand = "serve-loopback"
+	directCommand   = "serve-direct-loopback"
+)
+
+// directNode is a file or directory whose files are read and written directly.
+type directNode struct{ gofs.LoopbackNode }
+
+var _ gofs.NodeOpener = (*directNode)(nil)
+
+// Open is the loopback's, with every read and write sent on.
+func (n *directNode) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	file, _, errno := n.LoopbackNode.Open(ctx, flags)
+	return file, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, errno
+}
+
+// directRoot is a loopback of direct nodes.
+func directRoot(source string) (gofs.InodeEmbedder, error) {
+	var st syscall.Stat_t
+	if err := syscall.Stat(source, &st); err != nil {
+		return nil, err
+	}
+	data := &gofs.LoopbackRoot{Path: source, Dev: st.Dev}
+	data.NewNode = func(data *gofs.LoopbackRoot, _ *gofs.Inode, _ string, _ *syscall.Stat_t) gofs.InodeEmbedder {
+		return &directNode{gofs.LoopbackNode{RootData: data}}
+	}
+	root := &directNode{gofs.LoopbackNode{RootData: data}}
+	data.RootNode = root
+	return root, nil
+}
 
 // serveLoopback mounts source on target until the process is told to end.
-func serveLoopback(source, target string) error {
-	root, err := gofs.NewLoopbackRoot(source)
-	if err != nil {
-		return fmt.Errorf("open loopback source: %w", err)
-	}
+func serveLoopback(command, source, target string) error {
 	second := time.Second
-	server, err := gofs.Mount(target, root, &gofs.Options{
+	options := gofs.Options{
 		EntryTimeout: &second,
 		AttrTimeout:  &second,
 		MountOptions: fuse.MountOptions{MaxWrite: 1 << 20, FsName: source, Name: "loopback"},
-	})
+	}
+	makeRoot := gofs.NewLoopbackRoot
+	if command == directCommand {
+		makeRoot = directRoot
+		options.DisabledCapabilities = fuse.CAP_PASSTHROUGH
+		// Splicing a megabyte needs a larger pipe than there is.
+		options.DisableSplice = true
+	}
+	root, err := makeRoot(source)
+	if err != nil {
+		return fmt.Errorf("open loopback source: %w", err)
+	}
+	server, err := gofs.Mount(target, root, &options)
 	if err != nil {
 		return fmt.Errorf("mount loopback: %w", err)
 	}

@@ -33,11 +33,13 @@ type config struct {
 	quick  bool
 	json   string
 	rounds int
+	saves  int
+	budget time.Duration
 }
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == loopbackCommand {
-		if err := serveLoopback(os.Args[2], os.Args[3]); err != nil {
+	if len(os.Args) > 3 && (os.Args[1] == loopbackCommand || os.Args[1] == directCommand) {
+		if err := serveLoopback(os.Args[1], os.Args[2], os.Args[3]); err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}
@@ -71,6 +73,8 @@ func parse() config {
 	flag.BoolVar(&c.quick, "quick", false, "fewer rounds and sizes")
 	flag.StringVar(&c.json, "json", "", "also write the results to this `file`")
 	flag.IntVar(&c.rounds, "rounds", 0, "rounds per scenario (default 11, quick 5)")
+	flag.IntVar(&c.saves, "saves", 0, "saves of the scenario million (default 1,000,000, quick 20,000)")
+	flag.DurationVar(&c.budget, "budget", 15*time.Minute, "time after which the scenarios matrix and million begin nothing more")
 	flag.Parse()
 	if only != "" {
 		c.only = strings.Split(only, ",")

@@ -25,11 +25,12 @@ type place struct {
 	data   string // intact is mounted over it
 	source string // beneath the loopback
 	mirror string // the loopback's mount point
+	direct string // that of a loopback whose reads are served
 
 	temporary string // removed at Close
 	image     string // loop file system mounted at root; "" for none
 	daemon    *exec.Cmd
-	loopback  *exec.Cmd
+	loopbacks map[string]*exec.Cmd // by mount point
 }
 
 // newPlace makes the directories, the loop file system if one was asked for,
@@ -58,7 +59,7 @@ func newPlace(ctx context.Context, c config, binary string) (p *place, err error
 	for _, d := range []struct {
 		path *string
 		name string
-	}{{&p.native, "native"}, {&p.data, "data"}, {&p.source, "source"}, {&p.mirror, "mirror"}} {
+	}{{&p.native, "native"}, {&p.data, "data"}, {&p.source, "source"}, {&p.mirror, "mirror"}, {&p.direct, "direct"}} {
 		*d.path = filepath.Join(p.root, d.name)
 		if err := os.MkdirAll(*d.path, 0o755); err != nil {
 			return nil, fmt.Errorf("make work directory: %w", err)
@@ -67,7 +68,11 @@ func newPlace(ctx context.Context, c config, binary string) (p *place, err error
 	if err := p.mount(ctx, p.data); err != nil {
 		return nil, err
 	}
-	return p, p.mountLoopback(ctx)
+	p.loopbacks = map[string]*exec.Cmd{}
+	if err := p.mountLoopback(ctx, loopbackCommand, p.mirror); err != nil {
+		return nil, err
+	}
+	return p, p.mountLoopback(ctx, directCommand, p.direct)
 }
 
 // makeFileSystem puts a fresh file system in a loop file at root/fs.
@@ -77,7 +82,7 @@ func (p *place) makeFileSystem(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make image: %w", err)
 	}
-	if err := errors.Join(f.Truncate(6<<30), f.Close()); err != nil {
+	if err := errors.Join(f.Truncate(24<<30), f.Close()); err != nil {
 		return fmt.Errorf("size image: %w", err)
 	}
 	point := filepath.Join(p.root, "fs")
@@ -105,15 +110,17 @@ func (p *place) mount(ctx context.Context, dir string, flags ...string) error {
 	return waitMounted(ctx, dir)
 }
 
-func (p *place) mountLoopback(ctx context.Context) error {
+func (p *place) mountLoopback(ctx context.Context, kind, point string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find own binary: %w", err)
 	}
-	if p.loopback, err = startChild(self, loopbackCommand, p.source, p.mirror); err != nil {
+	child, err := startChild(self, kind, p.source, point)
+	if err != nil {
 		return fmt.Errorf("start loopback: %w", err)
 	}
-	return waitMounted(ctx, p.mirror)
+	p.loopbacks[point] = child
+	return waitMounted(ctx, point)
 }
 
 // unmount ends the daemon over dir and waits for it.
@@ -129,10 +136,10 @@ func (p *place) unmount() error {
 // Close unmounts everything and removes what the run made.
 func (p *place) Close() error {
 	err := p.unmount()
-	if p.loopback != nil {
-		err = errors.Join(err, endChild(p.loopback, p.mirror))
-		p.loopback = nil
+	for point, child := range p.loopbacks {
+		err = errors.Join(err, endChild(child, point))
 	}
+	p.loopbacks = nil
 	if p.image != "" {
 		err = errors.Join(err, command(context.Background(), "umount", p.root))
 	}

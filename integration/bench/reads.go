@@ -22,19 +22,23 @@ func reads(ctx context.Context, p *place) ([]result.Result, error) {
 	}
 	small.Compare(mounted, inPlace, 5)
 	small.Compare(mounted, loopBack, 0)
+	small.Compare(mounted, directly, 0)
+	small.Compare(directly, inPlace, 0)
 	large, err := readScenario(ctx, p, 19_000_000, 3)
 	if err != nil {
 		return nil, err
 	}
 	large.Compare(mounted, inPlace, 1/0.85)
 	large.Compare(mounted, loopBack, 0)
+	large.Compare(mounted, directly, 0)
+	large.Compare(directly, inPlace, 0)
 	return []result.Result{small, large}, nil
 }
 
 func readScenario(ctx context.Context, p *place, size, times int) (result.Result, error) {
 	var variants []variant
 	for _, v := range []struct{ name, dir, writeTo string }{
-		{inPlace, p.native, p.native}, {mounted, p.data, p.data}, {loopBack, p.mirror, p.source},
+		{inPlace, p.native, p.native}, {mounted, p.data, p.data}, {loopBack, p.mirror, p.source}, {directly, p.direct, p.source},
 	} {
 		name := fmt.Sprintf("read-%d.json", size)
 		if err := saveCarefully(filepath.Join(v.writeTo, name), document(1, size)); err != nil {
@@ -51,6 +55,9 @@ func readScenario(ctx context.Context, p *place, size, times int) (result.Result
 				return nil
 			})
 		}})
+	}
+	if err := p.quiet(ctx); err != nil {
+		return result.Result{}, err
 	}
 	rows, err := interleave(ctx, p.rounds, variants)
 	return result.Result{Name: "open and read " + bytesName(size), Rows: rows}, err

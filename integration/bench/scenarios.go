@@ -26,6 +26,7 @@ var scenarios = []scenario{
 	{"history", history},
 	{"recovery", recovery},
 	{"memory", memory},
+	{"million", million},
 }
 
 func scenarioNames() []string {
