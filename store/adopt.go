@@ -188,9 +188,10 @@ func (s *Store) adoptAll(ctx context.Context) {
 		s.log.Warn("look for what changed beneath", "err", err)
 		return
 	}
+	var found strays // nil until a file is missing
 	for _, path := range paths {
 		begin := time.Now()
-		if err := s.adoptOne(ctx, path); err != nil && ctx.Err() == nil {
+		if err := s.adoptOrFollow(ctx, path, &found); err != nil && ctx.Err() == nil {
 			s.log.Warn("look for what changed beneath", "path", path, "err", err)
 		}
 		select {
@@ -199,6 +200,30 @@ func (s *Store) adoptAll(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// adoptOrFollow is adoptOne for a file that may have been renamed while nobody
+// served the directory.
+func (s *Store) adoptOrFollow(ctx context.Context, path string, found *strays) error {
+	last, ok, err := s.history.Newest(path)
+	if err != nil || !ok || last.Removed {
+		return s.adoptOne(ctx, path)
+	}
+	if _, pending := s.journal.Pending(path); pending {
+		return nil
+	}
+	if _, err := s.disk.Stat(path); !missing(err) {
+		return s.adoptOne(ctx, path)
+	}
+	if *found == nil {
+		if *found, err = s.strays(ctx); err != nil {
+			return err
+		}
+	}
+	if moved, err := s.follow(ctx, path, last, *found); moved || err != nil {
+		return err
+	}
+	return s.adoptOne(ctx, path)
 }
 
 // adoptOne makes what changed at path beneath a version, reports it if it is

@@ -9,11 +9,12 @@ import (
 )
 
 // Reconcile makes history agree with the directory about which files are there,
-// after a crash between a removal and its entry in history, whichever of the two
-// the disk kept. A file that is missing though nothing ended its history ends
-// now. One that is back as it was before its removal goes on. Files that hold
-// something else are left to Verify and to the next mount. It returns how many
-// paths it mended; what is pending must have been published.
+// after a crash between a removal or a rename and its entry in history, whichever
+// of the two the disk kept. The history of a file that is missing goes to the
+// name it was renamed to, and ends if there is none. One that is back as it was
+// before its removal goes on. Files that hold something else are left to Verify
+// and to the next mount. It returns how many paths it mended; what is pending
+// must have been published.
 func (s *Store) Reconcile(ctx context.Context) (int, error) {
 	if s.readOnly {
 		return 0, ErrReadOnly
@@ -24,11 +25,12 @@ func (s *Store) Reconcile(ctx context.Context) (int, error) {
 	}
 	mended := 0
 	var errs []error
+	var found strays // nil until a file is missing
 	for _, path := range paths {
 		if err := ctx.Err(); err != nil {
 			return mended, errors.Join(append(errs, err)...)
 		}
-		did, err := s.reconcile(ctx, path)
+		did, err := s.reconcile(ctx, path, &found)
 		if did {
 			mended++
 		}
@@ -40,7 +42,7 @@ func (s *Store) Reconcile(ctx context.Context) (int, error) {
 }
 
 // reconcile tells whether history had to be changed.
-func (s *Store) reconcile(ctx context.Context, path string) (bool, error) {
+func (s *Store) reconcile(ctx context.Context, path string, found *strays) (bool, error) {
 	if _, pending := s.journal.Pending(path); pending {
 		return false, nil
 	}
@@ -54,6 +56,14 @@ func (s *Store) reconcile(ctx context.Context, path string) (bool, error) {
 	case missing(err) && last.Removed:
 		return false, nil
 	case missing(err):
+		if *found == nil {
+			if *found, err = s.strays(ctx); err != nil {
+				return false, err
+			}
+		}
+		if moved, err := s.follow(ctx, path, last, *found); moved || err != nil {
+			return moved, err
+		}
 		s.note(Event{Kind: Vanished, Path: path, Tx: last.Tx, Message: "found missing; its versions are kept"})
 		return true, s.Removed(path, fs.Writer{})
 	case err != nil:

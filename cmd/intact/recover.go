@@ -19,7 +19,7 @@ type recovered struct {
 	Orphans int   `json:"orphans"`
 	// Removals is how many files were removed, or came back, without history
 	// knowing.
-	Removals int `json:"removals"`
+	Removals int `json:"removals"` // and renames
 }
 
 func (a *app) recoverCommand() *cobra.Command {
@@ -86,7 +86,7 @@ func (a *app) recover(ctx context.Context, arg string) error {
 		return a.printJSON(recovered{r.Records, r.Pending, r.TornBytes, r.Orphans, removals})
 	}
 	if removals > 0 {
-		if err := a.printf("history now knows of %s that a crash cut short\n", count(removals, "removal")); err != nil {
+		if err := a.printf("history caught up with %s that a crash had removed or renamed\n", count(removals, "file")); err != nil {
 			return err
 		}
 	}
