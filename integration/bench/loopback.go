@@ -23,9 +23,17 @@ const (
 )
 
 // directNode is a file or directory whose files are read and written directly.
-type directNode struct{ gofs.LoopbackNode }
+type directNode struct{ *gofs.LoopbackNode }
 
-var _ gofs.NodeOpener = (*directNode)(nil)
+var (
+	_ gofs.NodeOpener      = (*directNode)(nil)
+	_ gofs.NodeWrapChilder = (*directNode)(nil)
+)
+
+// WrapChild makes what is below it like it.
+func (n *directNode) WrapChild(_ context.Context, child gofs.InodeEmbedder) gofs.InodeEmbedder {
+	return direct(child)
+}
 
 // Open is the loopback's, with every read and write sent on.
 func (n *directNode) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
@@ -33,19 +41,12 @@ func (n *directNode) Open(ctx context.Context, flags uint32) (gofs.FileHandle, u
 	return file, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, errno
 }
 
-// directRoot is a loopback of direct nodes.
-func directRoot(source string) (gofs.InodeEmbedder, error) {
-	var st syscall.Stat_t
-	if err := syscall.Stat(source, &st); err != nil {
-		return nil, err
+// direct makes a loopback's node one whose files are read directly.
+func direct(node gofs.InodeEmbedder) gofs.InodeEmbedder {
+	if plain, ok := node.(*gofs.LoopbackNode); ok {
+		return &directNode{plain}
 	}
-	data := &gofs.LoopbackRoot{Path: source, Dev: st.Dev}
-	data.NewNode = func(data *gofs.LoopbackRoot, _ *gofs.Inode, _ string, _ *syscall.Stat_t) gofs.InodeEmbedder {
-		return &directNode{gofs.LoopbackNode{RootData: data}}
-	}
-	root := &directNode{gofs.LoopbackNode{RootData: data}}
-	data.RootNode = root
-	return root, nil
+	return node
 }
 
 // serveLoopback mounts source on target until the process is told to end.
@@ -56,16 +57,15 @@ func serveLoopback(command, source, target string) error {
 		AttrTimeout:  &second,
 		MountOptions: fuse.MountOptions{MaxWrite: 1 << 20, FsName: source, Name: "loopback"},
 	}
-	makeRoot := gofs.NewLoopbackRoot
+	root, err := gofs.NewLoopbackRoot(source)
+	if err != nil {
+		return fmt.Errorf("open loopback source: %w", err)
+	}
 	if command == directCommand {
-		makeRoot = directRoot
+		root = direct(root)
 		options.DisabledCapabilities = fuse.CAP_PASSTHROUGH
 		// Splicing a megabyte needs a larger pipe than there is.
 		options.DisableSplice = true
-	}
-	root, err := makeRoot(source)
-	if err != nil {
-		return fmt.Errorf("open loopback source: %w", err)
 	}
 	server, err := gofs.Mount(target, root, &options)
 	if err != nil {
