@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"intactfs/integration/crashlab/recdisk"
 	"intactfs/integration/crashlab/volume"
 	"intactfs/integration/harness"
 )
@@ -13,6 +14,7 @@ import (
 var tablePath = flag.String("table", "", "write the table of faults to this file")
 
 func TestMain(m *testing.M) {
+	recdisk.Main()
 	daemonMain()
 	flag.Parse()
 	if os.Geteuid() == 0 {

@@ -18,14 +18,20 @@ type filesystem struct {
 	fuse.RawFileSystem
 
 	mu    sync.Mutex
-	disks map[uint64]*blocklog.Disk // by node id
+	disks map[uint64]*served // by node id
 	next  uint64
+}
+
+// served is a disk and what is wrong with it.
+type served struct {
+	*blocklog.Disk
+	faults faults
 }
 
 func newFilesystem() *filesystem {
 	return &filesystem{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
-		disks:         map[uint64]*blocklog.Disk{},
+		disks:         map[uint64]*served{},
 		next:          fuse.FUSE_ROOT_ID + 1,
 	}
 }
@@ -36,7 +42,7 @@ func (f *filesystem) add(d *blocklog.Disk) uint64 {
 	defer f.mu.Unlock()
 	id := f.next
 	f.next++
-	f.disks[id] = d
+	f.disks[id] = &served{Disk: d}
 	return id
 }
 
@@ -46,7 +52,7 @@ func (f *filesystem) drop(id uint64) {
 	delete(f.disks, id)
 }
 
-func (f *filesystem) disk(id uint64) *blocklog.Disk {
+func (f *filesystem) disk(id uint64) *served {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.disks[id]
@@ -124,6 +130,9 @@ func (f *filesystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		return nil, fuse.EIO
 	}
 	n, _ := d.ReadAt(buf, int64(in.Offset)) // the only error is the end of the disk
+	if status := d.faults.meet(Read, buf[:n]); !status.Ok() {
+		return nil, status
+	}
 	return fuse.ReadResultData(buf[:n]), fuse.OK
 }
 
@@ -132,6 +141,9 @@ func (f *filesystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (ui
 	d := f.disk(in.NodeId)
 	if d == nil {
 		return 0, fuse.EIO
+	}
+	if status := d.faults.meet(Write, data); !status.Ok() {
+		return 0, status
 	}
 	n, err := d.WriteAt(data, int64(in.Offset))
 	if err != nil {
@@ -146,6 +158,9 @@ func (f *filesystem) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	d := f.disk(in.NodeId)
 	if d == nil {
 		return fuse.EIO
+	}
+	if status := d.faults.meet(Flush, nil); !status.Ok() {
+		return status
 	}
 	d.Flush()
 	return fuse.OK
@@ -162,6 +177,9 @@ func (f *filesystem) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Sta
 		return fuse.Status(unix.EOPNOTSUPP)
 	case in.Offset > uint64(d.Size()):
 		return fuse.EINVAL
+	}
+	if status := d.faults.meet(Write, nil); !status.Ok() {
+		return status
 	}
 	d.ZeroAt(int64(in.Offset), int64(in.Length))
 	return fuse.OK

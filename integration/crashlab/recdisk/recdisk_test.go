@@ -247,6 +247,87 @@ func save(t *testing.T, path string) {
 	}
 }
 
+func TestFaults(t *testing.T) {
+	d := newDisk(t, start(t), 1<<20)
+	f, err := os.OpenFile(d.Path(), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	write := func(text string) error { return second(f.WriteString(text)) }
+	read := func() error { return second(f.ReadAt(make([]byte, 4096), 0)) }
+	for _, tc := range []struct {
+		name                string
+		faults              []recdisk.Fault
+		write, match, flush error
+		read                error
+	}{
+		{"none", nil, nil, nil, nil, nil},
+		{"writes", []recdisk.Fault{{On: recdisk.Write}}, unix.EIO, unix.EIO, nil, nil},
+		{"some writes", []recdisk.Fault{{On: recdisk.Write, Holding: []byte("bad")}}, nil, unix.EIO, nil, nil},
+		{"flushes", []recdisk.Fault{{On: recdisk.Flush}}, nil, nil, unix.EIO, nil},
+		{"reads", []recdisk.Fault{{On: recdisk.Read}}, nil, nil, nil, unix.EIO},
+		{"some reads", []recdisk.Fault{{On: recdisk.Read, Holding: []byte("goodgood")}}, nil, nil, nil, unix.EIO},
+		{"other reads", []recdisk.Fault{{On: recdisk.Read, Holding: []byte("other")}}, nil, nil, nil, nil},
+		{"both", []recdisk.Fault{{On: recdisk.Write}, {On: recdisk.Flush}}, unix.EIO, unix.EIO, unix.EIO, nil},
+	} {
+		if err := d.Break(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("goodgood"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Seek(2048, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Break(tc.faults...); err != nil {
+			t.Fatal(err)
+		}
+		for what, c := range map[string]struct{ got, want error }{
+			"write": {write("fine"), tc.write}, "matching write": {write("bad"), tc.match},
+			"flush": {f.Sync(), tc.flush}, "read": {read(), tc.read},
+		} {
+			if !errors.Is(c.got, c.want) {
+				t.Errorf("%s: %s: got %v, want %v", tc.name, what, c.got, c.want)
+			}
+		}
+	}
+	if n, err := d.Struck(); n != 9 || err != nil {
+		t.Errorf("struck %d times, %v, want 9", n, err)
+	}
+}
+
+func TestHang(t *testing.T) {
+	d := newDisk(t, start(t), 1<<20)
+	f, err := os.OpenFile(d.Path(), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := d.Break(recdisk.Fault{On: recdisk.Flush, Hang: true}); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.Sync() }()
+	for n := 0; n == 0; {
+		if n, err = d.Struck(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("a flush that hangs returned %v", err)
+	default:
+	}
+	if err := d.Break(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the flush that hung: %v", err)
+	}
+}
+
 func TestKilledServerGivesErrors(t *testing.T) {
 	server := start(t)
 	d := newDisk(t, server, 1<<20)
@@ -268,4 +349,34 @@ func TestKilledServerGivesErrors(t *testing.T) {
 	if _, err := server.New(1); err == nil {
 		t.Error("a killed server still answers")
 	}
+}
+
+// TestMakeAmongDeadMounts: mkfs.btrfs gives up at a mount whose server is
+// dead, and other tests of the machine leave such ones in our namespace.
+func TestMakeAmongDeadMounts(t *testing.T) {
+	kind, err := volume.Find("btrfs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	labtest.Need(t, kind)
+	dead, d := start(t), newDisk(t, start(t), kind.Size)
+	path := newDisk(t, dead, 1<<20).Path()
+	dead.Kill()
+	deadline := time.Now().Add(time.Minute)
+	for !errors.Is(statOf(path), unix.ENOTCONN) && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	if err := kind.Make(ctx, d.Path()); err != nil {
+		t.Error(err)
+	}
+	if err := statOf(filepath.Dir(path)); err != nil {
+		t.Errorf("the dead mount is still there: %v", err)
+	}
+}
+
+func statOf(path string) error {
+	_, err := os.Stat(path)
+	return err
 }

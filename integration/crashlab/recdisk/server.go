@@ -106,7 +106,7 @@ func (s *service) Create(args CreateArgs, id *uint64) error {
 
 func (s *service) find(id uint64) (*blocklog.Disk, error) {
 	if d := s.fs.disk(id); d != nil {
-		return d, nil
+		return d.Disk, nil
 	}
 	return nil, fmt.Errorf("disk %d: %w", id, os.ErrNotExist)
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,7 +25,7 @@ const isolatedEnv = "INTACT_CRASHLAB_ISOLATED"
 // make a namespace.
 func Isolate() error {
 	if os.Getenv(isolatedEnv) != "" {
-		return detachDead()
+		return detachForeign()
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -61,28 +62,51 @@ func Isolate() error {
 	return nil
 }
 
+// foreign are the types of mounts that are never of use in a namespace of our
+// own: a copy of one keeps its daemon from ending when its owner unmounts it.
+var foreign = []string{"fuse.intact", "fuse.crashlab"}
+
+// detachForeign removes, from this namespace alone, the mounts that it was
+// born with and that others serve.
+func detachForeign() error {
+	return detach(func(i *mountinfo.Info) bool { return slices.Contains(foreign, i.FSType) || dead(i.Mountpoint) })
+}
+
 // detachDead removes, from this namespace alone, the mounts whose server has
 // died: mkfs.btrfs looks at every mount there is and gives up at one of them.
 func detachDead() error {
+	if os.Getenv(isolatedEnv) == "" {
+		return nil // they are somebody else's
+	}
+	return detach(func(i *mountinfo.Info) bool { return dead(i.Mountpoint) })
+}
+
+func detach(which func(*mountinfo.Info) bool) error {
 	infos, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
 		return !strings.HasPrefix(i.FSType, "fuse"), false
 	})
 	if err != nil {
-		return fmt.Errorf("isolate: %w", err)
+		return fmt.Errorf("look for mounts: %w", err)
 	}
 	for _, i := range infos {
-		dead := make(chan bool, 1)
-		go func() {
-			_, err := os.Stat(i.Mountpoint)
-			dead <- errors.Is(err, syscall.ENOTCONN)
-		}()
-		select {
-		case yes := <-dead:
-			if yes {
-				_ = syscall.Unmount(i.Mountpoint, syscall.MNT_DETACH) // it may be gone
-			}
-		case <-time.After(5 * time.Second): // its server hangs: leave it
+		if which(i) {
+			_ = syscall.Unmount(i.Mountpoint, syscall.MNT_DETACH) // it may be gone
 		}
 	}
 	return nil
+}
+
+// dead says that nobody serves a mount any more.
+func dead(point string) bool {
+	answer := make(chan bool, 1)
+	go func() {
+		_, err := os.Stat(point)
+		answer <- errors.Is(err, syscall.ENOTCONN)
+	}()
+	select {
+	case yes := <-answer:
+		return yes
+	case <-time.After(5 * time.Second): // its server hangs: leave it
+		return false
+	}
 }

@@ -93,6 +93,9 @@ func (t Type) Available() error {
 func (t Type) Make(ctx context.Context, device string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	if err := detachDead(); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, t.mkfs[0], append(t.mkfs[1:len(t.mkfs):len(t.mkfs)], device)...)
 	cmd.WaitDelay = 10 * time.Second
 	if out, err := cmd.CombinedOutput(); err != nil {
