@@ -52,6 +52,7 @@ type Journal struct {
 	drained chan struct{}   // closed and replaced whenever versions were forgotten
 	failing map[string]*row // paths that could not be published
 	own     map[string]seen // what the checkpointer left in the backing directory
+	above   map[place]bool  // directories whose names are durable, up to the root
 	claims  map[string]*job // paths that a round works on
 	waiting map[string]bool // paths whose appends wait for company
 	old     []held          // replaced files that can't be let go yet
@@ -128,6 +129,7 @@ func Open(d disk.Disk, o Options) (*Journal, Report, error) {
 		drained: make(chan struct{}),
 		failing: map[string]*row{},
 		own:     map[string]seen{},
+		above:   map[place]bool{},
 		claims:  map[string]*job{},
 		waiting: map[string]bool{},
 	}

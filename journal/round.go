@@ -210,6 +210,46 @@ func (j *Journal) release(jobs []*job) {
 	j.signalDrained()
 }
 
+// syncAbove makes the names of dir and of all directories above it durable,
+// as far as this process has not done that yet: a file is not there after a
+// crash if a directory on its way is not. Who made them may have died, or
+// failed, before its sync.
+func (j *Journal) syncAbove(dir string) error {
+	var done []place
+	for ; dir != ""; dir = parentOf(dir) {
+		info, err := j.d.Stat(dir)
+		if err != nil {
+			return err
+		}
+		at := place{dir, info.Ino}
+		j.mu.Lock()
+		known := j.above[at]
+		j.mu.Unlock()
+		if known {
+			break
+		}
+		if err := j.d.SyncDir("publish:sync-above", parentOf(dir)); err != nil {
+			return err
+		}
+		done = append(done, at)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.above) >= maxOwn {
+		clear(j.above) // costs a sync for each
+	}
+	for _, at := range done { // only now: a directory is known with all above it
+		j.above[at] = true
+	}
+	return nil
+}
+
+// place is a directory at a name.
+type place struct {
+	name string
+	ino  uint64
+}
+
 // syncParents syncs each touched directory once, and then lets go of the
 // files that were replaced in it.
 func (j *Journal) syncParents(jobs []*job) {
@@ -222,6 +262,9 @@ func (j *Journal) syncParents(jobs []*job) {
 		err, done := dirs[dir]
 		if !done {
 			err = j.d.SyncDir("publish:sync-dir", dir)
+			if err == nil {
+				err = j.syncAbove(dir)
+			}
 			dirs[dir] = err
 		}
 		if err != nil {

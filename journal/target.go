@@ -339,19 +339,14 @@ func (j *Journal) rename(temp, path string) error {
 	return j.d.Rename("publish:rename", temp, path)
 }
 
-// makeParents makes dir and everything above it durably.
+// makeParents makes dir and everything above it. Their names are durable with
+// what is put there: what was known of others there before counts no more.
 func (j *Journal) makeParents(dir string) error {
 	if dir == "" {
 		return nil
 	}
-	if err := j.d.MkdirAll("publish:make-dir", dir, 0o755); err != nil {
-		return err
-	}
-	for dir != "" {
-		dir = parentOf(dir)
-		if err := j.d.SyncDir("publish:sync-made", dir); err != nil {
-			return err
-		}
-	}
-	return nil
+	j.mu.Lock()
+	clear(j.above)
+	j.mu.Unlock()
+	return j.d.MkdirAll("publish:make-dir", dir, 0o755)
 }
