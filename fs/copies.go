@@ -126,16 +126,25 @@ func (w *writer) noteShut(in *fuse.FlushIn) {
 	if w.shut.Load() {
 		return
 	}
-	if tgid, ok := w.s.who.TGID(in.Pid); !ok || tgid == w.opener.PID {
+	if tgid, ok := w.processOf(in.Pid); !ok || tgid == w.opener.PID {
 		w.shut.Store(true)
 	}
+}
+
+// processOf is the process of a thread that makes a request. A first thread has
+// the number of its process: that of the opener needs no look.
+func (w *writer) processOf(tid uint32) (uint32, bool) {
+	if tid != 0 && tid == w.opener.PID {
+		return tid, true
+	}
+	return w.s.who.TGID(tid)
 }
 
 // holders finds out whether the flusher or the opener still has a descriptor
 // that can write to the file, and whether they are the same process. A flusher
 // with other descriptors is alive: its fate needs no look of its own.
 func (w *writer) holders(by closing, f *decide.Facts) {
-	flusher, ok := w.s.who.TGID(by.tid)
+	flusher, ok := w.processOf(by.tid)
 	f.ByOpener = ok && flusher == w.opener.PID
 	suspects := []uint32{flusher, w.opener.PID}
 	if f.ByOpener {
@@ -147,7 +156,7 @@ func (w *writer) holders(by closing, f *decide.Facts) {
 			f.Held = decide.Unknowable
 			continue
 		}
-		look := w.s.who.Copies(pid, w.d.ino, w.flags.Load())
+		look := w.copies(pid)
 		if i == 0 && look.Alive {
 			w.record(caller.Fate{State: caller.Alive})
 			f.Fate = decide.Alive
@@ -207,7 +216,7 @@ func (w *writer) moved(off, n int64) {
 // heldByOther tells whether any process has a descriptor that may be a copy of
 // the handle's, and whether that can be known.
 func (w *writer) heldByOther(by closing) decide.Answer {
-	scan := w.s.who.CopyHolders(w.d.ino, w.flags.Load())
+	scan := w.copyHolders()
 	flusher, _ := w.s.who.TGID(by.tid)
 	for pid, n := range scan.Counts {
 		table := uint64(0)

@@ -234,7 +234,7 @@ func (s *fileSystem) createPlain(dir *node, name string, in *fuse.CreateIn, out 
 		_ = unix.Close(fd)
 		return err
 	}
-	s.openedPlain(n, fd, in.Pid, &out.OpenOut)
+	s.openedPlain(n, fd, in.Pid, in.Flags, &out.OpenOut)
 	return nil
 }
 
@@ -255,7 +255,7 @@ func (s *fileSystem) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.Cre
 		_ = unix.Close(fd)
 		return toStatus(err)
 	}
-	s.openedPlain(n, fd, in.Pid, &out.OpenOut)
+	s.openedPlain(n, fd, in.Pid, in.Flags, &out.OpenOut)
 	return fuse.OK
 }
 

@@ -3,61 +3,139 @@ package fs
 import (
 	"errors"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
+	"intactfs/fs/caller"
 	"intactfs/fs/stage"
 )
 
 // A file that no rule protects may be renamed onto a protected name while it is
 // still open. What it held is then the newest version, and its open handles go
 // on with the inode that held it, which has no name beneath any more. What they
-// write there is committed when they close.
+// write there is a save like others: each such handle gets a writer, whose stage
+// is what the inode holds when something has to be decided.
 
-// commitLate commits what was written through the handle after the rename.
-func (p *plainFile) commitLate(in *fuse.InHeader) error {
+// lately returns the handle's writer, which it makes if the file has a protected
+// name by now; nil if it has none.
+func (p *plainFile) lately() *writer {
+	if w := p.late.Load(); w != nil {
+		return w
+	}
 	d := p.n.doc.Load()
-	if d == nil || !p.late.Swap(false) {
+	if d == nil {
 		return nil
 	}
-	rule := d.rule.Load()
-	content, err := p.s.contentOf(p.fd, rule)
-	if err != nil {
-		p.late.Store(true)
-		return err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := p.late.Load(); w != nil {
+		return w
 	}
-	defer content.Discard()
-	res, err := content.Judge()
-	if err != nil {
-		return err
+	w := &writer{s: p.s, d: d, refused: -1, failed: -1, flushed: true, source: p, idles: p.s.idle > 0}
+	if who, ok := p.s.who.Who(p.who); ok {
+		w.opener = Writer{PID: who.TGID, UID: who.UID, Program: who.Program}
 	}
-	if res.Verdict != stage.Whole {
-		p.s.refuseContent(d.name(), content, res, p.s.writerOf(in), "written after a rename")
-		return errInvalid
+	w.flags.Store(p.flags)
+	w.next.Store(-1)
+	w.end.Store(atTheEnd)
+	w.shut.Store(true) // it may have been, and counts as no descriptor for sure
+	var st unix.Stat_t
+	if unix.Fstat(p.fd, &st) == nil {
+		w.formerIno = st.Ino
 	}
-	err = d.commitContent(content, p.s.writerOf(in), "written after a rename")
-	if err == nil {
-		d.invalidate(false)
-	}
-	return err
+	d.mu.Lock()
+	d.writers[w] = struct{}{}
+	d.mu.Unlock()
+	p.late.Store(w)
+	return w
 }
 
-// commitContent commits a content that came without a handle of the document.
-func (d *document) commitContent(content *stage.Stage, who Writer, note string) error {
-	s := d.s
-	d.commit.Lock()
-	defer d.commit.Unlock()
-	s.commits.RLock()
-	defer s.commits.RUnlock()
-	path, named := s.tree.path(d.node)
-	if !named || d.rule.Load() == nil {
+// touched notes a change that a protected name must follow. end is where it
+// ended.
+func (p *plainFile) touched(end int64) {
+	p.n.writes.Add(1)
+	w := p.lately()
+	if w == nil {
+		return
+	}
+	w.end.Store(end)
+	p.behind.Store(true)
+	w.touch()
+}
+
+// catchUp makes what the inode holds the stage, if it was changed since it was
+// the last time. The caller holds mu.
+func (w *writer) catchUp() error {
+	p := w.source
+	if p == nil || !p.behind.Swap(false) {
 		return nil
 	}
-	attr, err := d.attrForCommit(0)
+	content, err := w.s.contentOf(p.fd, w.d.rule.Load())
 	if err != nil {
+		p.behind.Store(true)
 		return err
 	}
-	return d.publish(content, Commit{Path: path, Attr: attr, Base: d.headTx(), Who: who, Note: note})
+	if w.stage == nil {
+		w.d.mu.Lock()
+		w.baseVersion = w.d.head
+		w.d.mu.Unlock()
+	} else {
+		w.stage.Discard()
+	}
+	end := w.end.Load()
+	w.attach(content)
+	w.end.Store(end)
+	w.fresh, w.base = true, &pinned{}
+	return nil
+}
+
+// sizeNow is the size that the holder of the handle sees.
+func (w *writer) sizeNow(st *stage.Stage) int64 {
+	if w.source == nil {
+		return w.baseSz.Load() + st.Size()
+	}
+	var beneath unix.Stat_t
+	if err := unix.Fstat(w.source.fd, &beneath); err != nil {
+		return 0
+	}
+	return beneath.Size
+}
+
+// missed has the open handles of a file follow what was written through them
+// while it got its protected name, too late for that.
+func (s *fileSystem) missed(n *node) {
+	s.handles.each(func(f openFile) {
+		if p, ok := f.(*plainFile); ok && p.n == n && p.flags&unix.O_ACCMODE != unix.O_RDONLY {
+			p.touched(atTheEnd)
+		}
+	})
+}
+
+// copies looks for descriptors of a process that may be copies of the handle's.
+// The kernel may not have heard yet that the number of a late one's file changed.
+func (w *writer) copies(pid uint32) caller.Look {
+	look := w.s.who.Copies(pid, w.d.ino, w.flags.Load())
+	if w.formerIno == 0 {
+		return look
+	}
+	former := w.s.who.Copies(pid, w.formerIno, w.flags.Load())
+	return caller.Look{
+		Count: look.Count + former.Count, At: append(look.At, former.At...),
+		Known: look.Known && former.Known, Alive: look.Alive || former.Alive,
+	}
+}
+
+// copyHolders is copies of all processes.
+func (w *writer) copyHolders() caller.Scan {
+	scan := w.s.who.CopyHolders(w.d.ino, w.flags.Load())
+	if w.formerIno == 0 {
+		return scan
+	}
+	former := w.s.who.CopyHolders(w.formerIno, w.flags.Load())
+	for pid, n := range former.Counts {
+		scan.Counts[pid] += n
+	}
+	scan.Known, scan.InTime = scan.Known && former.Known, scan.InTime && former.InTime
+	return scan
 }
 
 // contentOf reads an open file beneath into a stage that nobody else has.

@@ -93,6 +93,7 @@ func (s *fileSystem) linkVersion(n *node, to place, in *fuse.InHeader) (*node, e
 	if err != nil {
 		return nil, err
 	}
+	writes := n.writes.Load()
 	got, err := s.judgeIncoming(n, to, false, in)
 	if err != nil {
 		return nil, err
@@ -112,6 +113,9 @@ func (s *fileSystem) linkVersion(n *node, to place, in *fuse.InHeader) (*node, e
 		n.lookups++
 		s.tree.mu.Unlock()
 		s.protect(n, d)
+		if n.writes.Load() != writes {
+			s.missed(n)
+		}
 		return n, nil
 	}
 	return s.tree.enterDoc(to.dir, to.name, func() *document { return d }), nil

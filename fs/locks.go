@@ -102,7 +102,7 @@ func (s *fileSystem) commitAtUnlock(in *fuse.LkIn) {
 	d.mu.Lock()
 	var writers []*writer
 	for w := range d.writers {
-		if openFile(w) == f || tgid != 0 && w.opener.PID == tgid {
+		if openFile(w) == f || w.source != nil && openFile(w.source) == f || tgid != 0 && w.opener.PID == tgid {
 			writers = append(writers, w)
 		}
 	}

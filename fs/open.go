@@ -36,14 +36,14 @@ func (s *fileSystem) openPlain(n *node, in *fuse.OpenIn, out *fuse.OpenOut) erro
 			return err
 		}
 	}
-	s.openedPlain(n, fd, in.Pid, out)
+	s.openedPlain(n, fd, in.Pid, in.Flags, out)
 	return nil
 }
 
 // openedPlain makes the handle of a file that no rule protects. The kernel may
 // keep its pages: only we change what is beneath.
-func (s *fileSystem) openedPlain(n *node, fd int, tid uint32, out *fuse.OpenOut) {
+func (s *fileSystem) openedPlain(n *node, fd int, tid, flags uint32, out *fuse.OpenOut) {
 	s.tree.pin(n)
-	out.Fh = s.handles.add(&plainFile{s: s, n: n, fd: fd, who: tid})
+	out.Fh = s.handles.add(&plainFile{s: s, n: n, fd: fd, who: tid, flags: flags})
 	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
 }

@@ -1,10 +1,13 @@
 package fs
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
+
+	"intactfs/fs/decide"
 )
 
 // plainFlags are the open flags that matter beneath. O_APPEND is not one: the
@@ -21,9 +24,11 @@ type plainFile struct {
 	n   *node
 	fd  int
 	who uint32 // thread that opened it
-	// late is set by a write that came after the rename and is not
-	// committed yet.
-	late atomic.Bool
+
+	flags  uint32 // of the open
+	mu     sync.Mutex
+	late   atomic.Pointer[writer] // of what is written after such a rename
+	behind atomic.Bool            // something was written that late doesn't have
 }
 
 var _ openFile = (*plainFile)(nil)
@@ -52,46 +57,53 @@ func (p *plainFile) write(in *fuse.WriteIn, data []byte) (int, error) {
 		}
 		done += n
 	}
-	p.touched()
-	if in.WriteFlags&fuse.WRITE_KILL_SUIDGID != 0 {
-		return done, killSuid(p.fd)
+	p.touched(int64(in.Offset) + int64(len(data)))
+	if in.WriteFlags&fuse.WRITE_KILL_SUIDGID == 0 {
+		return done, nil
 	}
-	return done, nil
-}
-
-// touched notes a change that a protected name must follow.
-func (p *plainFile) touched() {
-	if p.n.doc.Load() != nil {
-		p.late.Store(true)
+	if w := p.late.Load(); w != nil {
+		return done, p.s.killDocSuid(w.d)
 	}
+	return done, killSuid(p.fd)
 }
 
 func (p *plainFile) flush(in *fuse.FlushIn) error {
-	if p.late.Load() {
-		return p.commitLate(&in.InHeader)
+	if w := p.late.Load(); w != nil {
+		return w.flush(in)
 	}
 	return nil
 }
 
 func (p *plainFile) fsync(in *fuse.FsyncIn) error {
+	sync := unix.Fsync
 	if in.FsyncFlags&1 != 0 {
-		return retry(func() error { return unix.Fdatasync(p.fd) })
+		sync = unix.Fdatasync
 	}
-	return retry(func() error { return unix.Fsync(p.fd) })
+	if err := retry(func() error { return sync(p.fd) }); err != nil {
+		return err
+	}
+	if w := p.late.Load(); w != nil {
+		return w.fsync(in)
+	}
+	return nil
 }
 
-func (p *plainFile) truncate(_ *fuse.InHeader, size int64) error {
+func (p *plainFile) truncate(in *fuse.InHeader, size int64) error {
 	err := retry(func() error { return unix.Ftruncate(p.fd, size) })
-	if err == nil {
-		p.touched()
+	if err != nil {
+		return err
 	}
-	return err
+	p.touched(atTheEnd)
+	if w := p.late.Load(); w != nil {
+		return w.event(decide.Ftruncate, in.Pid)
+	}
+	return nil
 }
 
 func (p *plainFile) allocate(mode uint32, off, n int64) error {
 	err := retry(func() error { return unix.Fallocate(p.fd, mode, off, n) })
 	if err == nil {
-		p.touched()
+		p.touched(atTheEnd)
 	}
 	return err
 }
@@ -108,16 +120,14 @@ func (p *plainFile) copyTo(to *plainFile, off, toOff int64, size int) (int, erro
 		return err
 	})
 	if err == nil {
-		to.touched()
+		to.touched(toOff)
 	}
 	return max(n, 0), err
 }
 
 func (p *plainFile) release() {
-	if p.late.Load() {
-		if err := p.commitLate(&fuse.InHeader{}); err != nil {
-			p.s.log.Error("content written after a rename is not committed", "error", err)
-		}
+	if w := p.late.Load(); w != nil {
+		w.release()
 	}
 	_ = unix.Close(p.fd)
 }

@@ -224,9 +224,13 @@ func (d *document) commitStaged(in *fuse.InHeader) error {
 	}
 	d.mu.Unlock()
 	for _, w := range writers {
-		w.mu.RLock()
+		w.mu.Lock()
+		err := w.catchUp()
 		pending := w.changed() && w.baseSz.Load()+w.stage.Size() > 0
-		w.mu.RUnlock()
+		w.mu.Unlock()
+		if err != nil {
+			return err
+		}
 		if !pending {
 			continue
 		}

@@ -97,6 +97,7 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	defer s.commits.RUnlock()
 	base, full, last := s.replaced(target, to)
 	defer last.kept.close()
+	writes := from.node.writes.Load()
 	got, err := s.judgeIncoming(from.node, to, full, in)
 	if err != nil {
 		return err
@@ -116,6 +117,9 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	}
 	if err := s.locked(func() error { return s.takeOver(from, to, target, last, d, got) }); err != nil {
 		return err
+	}
+	if from.node.writes.Load() != writes {
+		s.missed(from.node)
 	}
 	if d.node == from.node {
 		// The number changed with the name.

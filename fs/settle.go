@@ -28,6 +28,9 @@ func (w *writer) eventBy(e decide.Event, by closing) error {
 }
 
 func (w *writer) eventLocked(e decide.Event, by closing) (bool, error) {
+	if err := w.catchUp(); err != nil {
+		return false, err
+	}
 	f := w.facts(e)
 	for range 8 {
 		d := decide.Decide(e, f)
@@ -240,6 +243,10 @@ func (w *writer) commit(note string) error {
 	switch {
 	case gone || !named:
 		return nil // nothing to replace; the handle keeps what it wrote
+	case rule == nil && d.node.doc.Load() != nil:
+		// It lost its protection with its name, and the file that has its
+		// place now is protected: nobody writes into that.
+		return fmt.Errorf("commit to a file that was renamed out of protection: %w", syscall.ESTALE)
 	case rule == nil:
 		return w.writeThrough()
 	}

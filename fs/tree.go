@@ -38,6 +38,8 @@ type node struct {
 	dirFD    int // O_PATH descriptor of a directory, opened on first use; -1
 	orphanFD int // O_PATH descriptor that keeps a file without a name; -1
 
+	// writes counts the changes of a file that no rule protects.
+	writes atomic.Uint64
 	// doc is set while the node is a protected file.
 	doc atomic.Pointer[document]
 }

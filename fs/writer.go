@@ -51,6 +51,10 @@ type writer struct {
 	cut   bool
 	draft bool // the stage continues an emptied version
 	armed bool // an fsync came while the content was not whole
+	// source is what the stage is filled from, and formerIno the number that its
+	// file had, if that got its protected name when it was open; see late.go.
+	source    *plainFile
+	formerIno uint64
 	// flushed says that a descriptor was closed, so that there was one.
 	flushed bool
 	fate    caller.Fate
@@ -367,10 +371,10 @@ func (w *writer) release() {
 func (w *writer) view(out *fuse.Attr) {
 	out.Blksize = blockSize
 	st := w.viewed.Load()
-	if st == nil {
+	if st == nil && !(w.source != nil && w.source.behind.Load()) {
 		return
 	}
-	size := w.baseSz.Load() + st.Size()
+	size := w.sizeNow(st)
 	out.Size, out.Blocks = uint64(size), blocksOf(size)
 	if ns := w.mtime.Load(); ns != 0 {
 		putTime(&out.Mtime, &out.Mtimensec, time.Unix(0, ns))
