@@ -20,8 +20,12 @@
 //
 // Add is durable when it returns nil and may be repeated: an entry is known
 // by its transaction number. What a crash tore off a pack's end is ignored
-// and never appended after. After a failed sync a pack is abandoned: what it
-// held before stays readable, what comes later goes to a new one. Every read
+// and never appended after; FORMAT.md says how it is told from damage. After a
+// failed sync a pack is abandoned: what it held before stays readable, what
+// comes later goes to a new one. A process trusts no append that it did not
+// sync itself: before anything hangs on the last one of a pack, it is written
+// once more and synced. Files whose last name is taken away stay open until
+// the directory is synced. Every read
 // verifies the SHA-256 of the content. Packs share no inode with a live
 // file, and they belong to whoever runs the store, mode 0600 in directories
 // 0700: the mode and owner of each version are metadata, and who shows

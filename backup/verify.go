@@ -27,8 +27,9 @@ type Report struct {
 	Rejected int   // contents in quarantine that are whole
 	Damage   []Damage
 	// Torn are the pack ends that look like an append cut short by a
-	// crash, before Add could return: no version that was promised. Damage
-	// to the last append of a pack may look the same.
+	// crash, before Add could return: no version that was promised. Whole
+	// sectors of zeros in the last append of a pack look the same: Lost
+	// names what was in it, and is in no later pack.
 	Torn []Damage
 }
 

@@ -26,7 +26,14 @@
 // Doing any part of it again gives the same bytes. The old target is held open
 // because its blocks could otherwise belong to another file, with that file's
 // bytes in them, while a power failure can still undo the rename. The same
-// holds for segments that are removed.
+// holds for segments that are removed. With the directory, those above it are
+// synced once for each process: a file whose directory has no durable name is
+// lost with it.
+//
+// Two checksums cover a content on its way. One in a record has that of the
+// record. One in a stage has its CRC-32C in the record: it is compared when a
+// recovery has found the stage, before the first byte is served, and again
+// when the version is filed. From then on the history has the SHA-256.
 //
 // A round of the checkpointer claims up to 64 paths. Rounds with different
 // paths run side by side, so that Settle, which somebody waits for before an
@@ -63,5 +70,7 @@
 // is used again, so that nothing a segment held before, and nothing that a
 // program wrote into a content, can pass for a record. The synced offset
 // tells a torn end from damage: a record that can't be read is damage when a
-// later one says that it was synced. FORMAT.md has the whole of it.
+// later one says that it was synced. Damage to the last record of all passes
+// for a torn end; what such an end names is reported, and kept if it is whole
+// (Torn, Options.Rescue). FORMAT.md has the whole of it.
 package journal
