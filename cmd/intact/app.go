@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,9 +37,12 @@ func (a *app) main(ctx context.Context, argv []string) int {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	err := root.ExecuteContext(ctx)
+	c, err := root.ExecuteContextC(ctx)
 	if err != nil && !a.began {
 		err = usageError{err}
+	}
+	if err != nil && hintFor(err) == seeHelp {
+		err = hint(err, "see %s --help", c.CommandPath())
 	}
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(settled)) {
 		err = interrupted{err}
@@ -59,7 +63,20 @@ file, what is not valid never replaces what is, and every version is kept.`,
 		PersistentPreRun:  func(*cobra.Command, []string) { a.began = true },
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "tell about a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err == nil && len(rest) > 0 {
+				err = fmt.Errorf("unknown command %q", strings.Join(args, " "))
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			return c.Help()
+		},
+	})
 	root.AddGroup(
 		&cobra.Group{ID: "serve", Title: "Serving a directory:"},
 		&cobra.Group{ID: "history", Title: "History:"},

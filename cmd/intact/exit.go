@@ -127,6 +127,10 @@ func writeError(w io.Writer, err error) {
 	}
 }
 
+// seeHelp is the hint for a command line that is wrong, where nobody knows
+// more.
+const seeHelp = "see intact --help"
+
 // hintFor is the hint that an error brings, or the one for its kind.
 func hintFor(err error) string {
 	var h hinted
@@ -136,7 +140,7 @@ func hintFor(err error) string {
 	case errors.As(err, new(interrupted)):
 		return ""
 	case errors.As(err, new(usageError)):
-		return "see intact --help"
+		return seeHelp
 	case errors.Is(err, store.ErrFormat):
 		return "use the version of intact that made it, or move .intact away"
 	case errors.Is(err, store.ErrUninitialized):

@@ -192,7 +192,7 @@ func mountHelperArgs(argv []string) ([]string, bool) {
 // ownOptions are the mount options that are flags of intact.
 var ownOptions = map[string]string{
 	"durability": "durability", "idle_commit": "idle-commit", "publish_delay": "publish-delay",
-	"on_conflict": "on-conflict", "log_file": "log-file", "verbose": "verbose", "debug": "debug",
+	"on_conflict": "on-conflict", "log_file": "log-file", "rule": "rule", "verbose": "verbose", "debug": "debug",
 }
 
 // ignoredOptions are for mount(8) itself, or the default.

@@ -21,6 +21,7 @@ func TestMountHelperArgs(t *testing.T) {
 		{"by-name", "/sbin/mount.fuse.intact d m", "mount -- d m"},
 		{"flags", "mount.intact d m -t fuse.intact -v -n -s -o defaults,nofail,x-systemd.automount,idle_commit=1s,verbose",
 			"mount --verbose --idle-commit=1s --verbose -- d m"},
+		{"rule", "mount.intact d m -o rule=*.cfg=ini,ro", "mount --rule=*.cfg=ini --option=ro -- d m"},
 		{"underscores", "mount.intact d m -o on-conflict=refuse,publish_delay=5s,log_file=/var/log/x",
 			"mount --on-conflict=refuse --publish-delay=5s --log-file=/var/log/x -- d m"},
 	}

@@ -53,6 +53,8 @@ func checkDir(path string) error {
 		return hint(fmt.Errorf("%s does not exist", path), "create it with: mkdir -p %s", path)
 	case err != nil:
 		return err
+	case path == "/":
+		return hint(errors.New("intact does not mount over the root directory"), "name the directory that the files to protect are in")
 	case !st.IsDir():
 		return hint(fmt.Errorf("%s is not a directory", path), "intact mounts over directories")
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -167,7 +168,7 @@ func (d *daemon) mount(ctx context.Context) error {
 	}
 	server, err := fs.Mount(ctx, o)
 	if err != nil {
-		return refused{explainMount(err)}
+		return refused{explainMount(err, d.flags.options)}
 	}
 	d.server = server
 	go func() {
@@ -189,12 +190,15 @@ func (d *daemon) warn(text string) {
 }
 
 // explainMount gives the errors of mounting their hints.
-func explainMount(err error) error {
+func explainMount(err error, options []string) error {
 	if _, missing := os.Stat("/dev/fuse"); missing != nil {
 		return hint(err, "/dev/fuse is missing: load the kernel module with: modprobe fuse")
 	}
 	if os.Geteuid() != 0 && errors.Is(err, os.ErrNotExist) {
 		return hint(err, "install fuse3 for fusermount3, or run intact as root")
+	}
+	if len(options) > 0 {
+		return hint(err, "perhaps an option is not one of FUSE: -o %s", strings.Join(options, ","))
 	}
 	return err
 }
