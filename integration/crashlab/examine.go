@@ -85,8 +85,11 @@ func (l *Lab) examine(ctx context.Context, image string, x exam) (result, error)
 	defer cancel()
 	defer l.watch(ctx)()
 	v, err := l.mount(x.kind, image)
-	if err != nil {
+	if errors.Is(err, volume.ErrMount) {
 		return result{}, &Violation{Phase: PhaseMount, Err: err}
+	}
+	if err != nil {
+		return result{}, err
 	}
 	found, err := x.ask(ctx, filepath.Join(v.Dir, dataName))
 	return found, errors.Join(err, l.unmount(v))

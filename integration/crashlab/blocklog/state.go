@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // State is one content that a crash may leave: everything before Base, and
@@ -25,9 +27,27 @@ func (s State) String() string {
 	text := fmt.Sprintf("state %d: epoch %d, operations before %d and %d of %d..%d (%s)",
 		s.Number, s.Epoch, s.Base, len(s.Picks), s.Base, s.End, s.Kind)
 	if s.Torn >= 0 {
-		text += fmt.Sprintf(", operation %d torn to pieces %v of %d bytes", s.Torn, s.Kept, s.Unit)
+		text += fmt.Sprintf(", operation %d torn to pieces %s of %d bytes", s.Torn, ranges(s.Kept), s.Unit)
 	}
 	return text
+}
+
+// ranges writes numbers that rise as 0..4 6 8..9.
+func ranges(all []int64) string {
+	var out []string
+	for i := 0; i < len(all); {
+		k := i
+		for k+1 < len(all) && all[k+1] == all[k]+1 {
+			k++
+		}
+		if k > i {
+			out = append(out, fmt.Sprintf("%d..%d", all[i], all[k]))
+		} else {
+			out = append(out, strconv.FormatInt(all[i], 10))
+		}
+		i = k + 1
+	}
+	return strings.Join(out, " ")
 }
 
 // Plan says which states of a log to enumerate.

@@ -215,8 +215,8 @@ func TestAtRefusesForeignStates(t *testing.T) {
 }
 
 func TestStateString(t *testing.T) {
-	s := State{Number: 4, Kind: "torn", Epoch: 2, Base: 10, End: 20, Picks: []int{11, 12}, Torn: 12, Unit: 512, Kept: []int64{0, 3}}
-	want := "state 4: epoch 2, operations before 10 and 2 of 10..20 (torn), operation 12 torn to pieces [0 3] of 512 bytes"
+	s := State{Number: 4, Kind: "torn", Epoch: 2, Base: 10, End: 20, Picks: []int{11, 12}, Torn: 12, Unit: 512, Kept: []int64{0, 3, 4, 5}}
+	want := "state 4: epoch 2, operations before 10 and 2 of 10..20 (torn), operation 12 torn to pieces 0 3..5 of 512 bytes"
 	if got := s.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

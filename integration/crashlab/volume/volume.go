@@ -110,6 +110,10 @@ type Volume struct {
 	loop *Loop
 }
 
+// ErrMount is Mount's answer when the kernel does not take what lies on the
+// device for a file system.
+var ErrMount = errors.New("the file system can't be mounted")
+
 // Mount mounts the file system that lies in a file at dir, an existing
 // directory.
 func (t Type) Mount(file, dir string) (*Volume, error) {
@@ -118,7 +122,7 @@ func (t Type) Mount(file, dir string) (*Volume, error) {
 		return nil, err
 	}
 	if err := unix.Mount(loop.Path(), dir, t.FS, unix.MS_NOATIME, t.options); err != nil {
-		return nil, errors.Join(fmt.Errorf("mount %s: %w", t.Name, err), loop.Detach())
+		return nil, errors.Join(fmt.Errorf("mount %s: %w: %w", t.Name, ErrMount, err), loop.Detach())
 	}
 	return &Volume{Dir: dir, loop: loop}, nil
 }

@@ -131,8 +131,11 @@ func TestErrors(t *testing.T) {
 		t.Errorf("no file: got %v, want %v", err, os.ErrNotExist)
 	}
 	kind := Types[0]
-	if _, err := kind.Mount(image(t, kind.Size), t.TempDir()); !errors.Is(err, unix.EINVAL) {
-		t.Errorf("no file system: got %v, want %v", err, unix.EINVAL)
+	if _, err := kind.Mount(image(t, kind.Size), t.TempDir()); !errors.Is(err, unix.EINVAL) || !errors.Is(err, ErrMount) {
+		t.Errorf("no file system: got %v, want %v and %v", err, unix.EINVAL, ErrMount)
+	}
+	if _, err := kind.Mount(filepath.Join(t.TempDir(), "none"), t.TempDir()); err == nil || errors.Is(err, ErrMount) {
+		t.Errorf("no file: got %v, want another error than %v", err, ErrMount)
 	}
 	if err := kind.Make(ctx, image(t, 1024)); err == nil {
 		t.Error("a disk of 1 KiB: mkfs found room")
