@@ -37,7 +37,7 @@ func (p *plainFile) lately() *writer {
 	w.flags.Store(p.flags)
 	w.next.Store(-1)
 	w.end.Store(atTheEnd)
-	w.shut.Store(true) // it may have been, and counts as no descriptor for sure
+	w.shut.Store(p.shut.Load())
 	var st unix.Stat_t
 	if unix.Fstat(p.fd, &st) == nil {
 		w.formerIno = st.Ino
@@ -88,23 +88,36 @@ func (w *writer) catchUp() error {
 	return nil
 }
 
-// sizeNow is the size that the holder of the handle sees.
-func (w *writer) sizeNow(st *stage.Stage) int64 {
-	if w.source == nil {
-		return w.baseSz.Load() + st.Size()
+// size is that of what the handle holds; false if it holds nothing of its own.
+func (w *writer) size() (int64, bool) {
+	st := w.viewed.Load()
+	if p := w.source; p != nil && (st != nil || p.behind.Load()) {
+		var beneath unix.Stat_t
+		err := unix.Fstat(p.fd, &beneath)
+		return beneath.Size, err == nil
 	}
-	var beneath unix.Stat_t
-	if err := unix.Fstat(w.source.fd, &beneath); err != nil {
-		return 0
+	if st == nil {
+		return 0, false
 	}
-	return beneath.Size
+	return w.baseSz.Load() + st.Size(), true
 }
 
-// missed has the open handles of a file follow what was written through them
-// while it got its protected name, too late for that.
-func (s *fileSystem) missed(n *node) {
+// follow makes the open handles of a file that just got its protected name known
+// to its document. missed says that it was written to meanwhile, too late for
+// what was committed.
+func (s *fileSystem) follow(n *node, missed bool) {
+	s.tree.mu.Lock()
+	open := n.pins > 0
+	s.tree.mu.Unlock()
+	if !open {
+		return
+	}
 	s.handles.each(func(f openFile) {
-		if p, ok := f.(*plainFile); ok && p.n == n && p.flags&unix.O_ACCMODE != unix.O_RDONLY {
+		p, ok := f.(*plainFile)
+		if !ok || p.n != n || p.flags&unix.O_ACCMODE == unix.O_RDONLY {
+			return
+		}
+		if p.lately(); missed {
 			p.touched(atTheEnd)
 		}
 	})

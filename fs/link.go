@@ -113,9 +113,7 @@ func (s *fileSystem) linkVersion(n *node, to place, in *fuse.InHeader) (*node, e
 		n.lookups++
 		s.tree.mu.Unlock()
 		s.protect(n, d)
-		if n.writes.Load() != writes {
-			s.missed(n)
-		}
+		s.follow(n, n.writes.Load() != writes)
 		return n, nil
 	}
 	return s.tree.enterDoc(to.dir, to.name, func() *document { return d }), nil

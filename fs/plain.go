@@ -25,7 +25,8 @@ type plainFile struct {
 	fd  int
 	who uint32 // thread that opened it
 
-	flags  uint32 // of the open
+	flags  uint32      // of the open
+	shut   atomic.Bool // a descriptor was closed
 	mu     sync.Mutex
 	late   atomic.Pointer[writer] // of what is written after such a rename
 	behind atomic.Bool            // something was written that late doesn't have
@@ -68,6 +69,7 @@ func (p *plainFile) write(in *fuse.WriteIn, data []byte) (int, error) {
 }
 
 func (p *plainFile) flush(in *fuse.FlushIn) error {
+	p.shut.Store(true)
 	if w := p.late.Load(); w != nil {
 		return w.flush(in)
 	}

@@ -118,10 +118,8 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	if err := s.locked(func() error { return s.takeOver(from, to, target, last, d, got) }); err != nil {
 		return err
 	}
-	if from.node.writes.Load() != writes {
-		s.missed(from.node)
-	}
 	if d.node == from.node {
+		s.follow(d.node, d.node.writes.Load() != writes)
 		// The number changed with the name.
 		_ = s.server.InodeNotify(d.node.id, -1, 0)
 	}

@@ -45,15 +45,16 @@ func (s *fileSystem) stats() Stats {
 	out.Nodes = len(s.tree.byID)
 	s.tree.mu.Unlock()
 	s.handles.each(func(f openFile) {
-		w, ok := f.(*writer)
-		if !ok {
+		w, _ := f.(*writer)
+		if p, ok := f.(*plainFile); ok {
+			w = p.late.Load()
+		}
+		if w == nil {
 			return
 		}
-		st := w.viewed.Load()
-		if st == nil {
-			return
+		if size, staged := w.size(); staged {
+			out.Stages = append(out.Stages, OpenStage{Path: w.d.name(), Size: size, Holder: w.opener})
 		}
-		out.Stages = append(out.Stages, OpenStage{Path: w.d.name(), Size: w.baseSz.Load() + st.Size(), Holder: w.opener})
 	})
 	return out
 }

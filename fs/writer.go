@@ -370,11 +370,10 @@ func (w *writer) release() {
 // view puts what the holder of the stage sees over the committed attributes.
 func (w *writer) view(out *fuse.Attr) {
 	out.Blksize = blockSize
-	st := w.viewed.Load()
-	if st == nil && !(w.source != nil && w.source.behind.Load()) {
+	size, staged := w.size()
+	if !staged {
 		return
 	}
-	size := w.sizeNow(st)
 	out.Size, out.Blocks = uint64(size), blocksOf(size)
 	if ns := w.mtime.Load(); ns != 0 {
 		putTime(&out.Mtime, &out.Mtimensec, time.Unix(0, ns))
