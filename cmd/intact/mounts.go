@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -20,6 +21,7 @@ type mounted struct {
 	dir   string // the directory beneath
 	point string
 	id    int // of the mount
+	minor int // of its device: what the kernel calls the connection
 }
 
 // intactMounts lists the mounts of intact, the one on top last.
@@ -32,7 +34,7 @@ func intactMounts() ([]mounted, error) {
 	}
 	var mounts []mounted
 	for _, i := range infos {
-		mounts = append(mounts, mounted{dir: i.Source, point: i.Mountpoint, id: i.ID})
+		mounts = append(mounts, mounted{dir: i.Source, point: i.Mountpoint, id: i.ID, minor: i.Minor})
 	}
 	return mounts, nil
 }
@@ -65,10 +67,50 @@ func (m mounted) socket() (string, error) {
 	return string(buf[:n]), nil
 }
 
+// errSilent: a daemon is there, and hangs.
+var errSilent = errors.New("its daemon does not answer")
+
+// silentAfter is how long a mount may take for the least of answers.
+const silentAfter = 10 * time.Second
+
+// ask is socket, with errSilent instead of waiting for ever. The thread that
+// asked may wait on.
+func (m mounted) ask(patience time.Duration) (string, error) {
+	type answer struct {
+		socket string
+		err    error
+	}
+	heard := make(chan answer, 1)
+	go func() {
+		socket, err := m.socket()
+		heard <- answer{socket, err}
+	}()
+	select {
+	case a := <-heard:
+		return a.socket, a.err
+	case <-time.After(patience):
+		return "", fmt.Errorf("%s: %w", m.point, errSilent)
+	}
+}
+
 // dead tells whether nobody serves the mount any more.
 func (m mounted) dead() bool {
-	_, err := m.socket()
+	_, err := m.ask(silentAfter)
+	return isDead(err)
+}
+
+// isDead is what a mount answers that nobody serves.
+func isDead(err error) bool {
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.ECONNABORTED)
+}
+
+// cutOff takes a mount away whose daemon does not answer: whoever waits for it
+// gets an error.
+func (m mounted) cutOff() error {
+	err := m.detach()
+	// Only root may, and where the kernel shows its connections.
+	_ = os.WriteFile(fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", m.minor), []byte("1"), 0)
+	return err
 }
 
 // detach takes a mount away, used or not.

@@ -45,6 +45,8 @@ func TestMounted(t *testing.T) {
 //	flip PATTERN [OFFSET]      damage these files, in their middle if nothing is said,
 //	                           counted from the end if it is negative
 //	killdaemon, termdaemon DIR end the daemon of a mount by SIGKILL, SIGTERM
+//	stopdaemon DIR             make the daemon of a mount hang
+//	contdaemon DIR             let it go on, and see it end
 func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                filepath.Join("testdata", "script", dir),
@@ -59,6 +61,10 @@ func runScripts(t *testing.T, dir string) {
 			"write":      write,
 			"flip":       flip,
 			"killdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGKILL) },
+			"stopdaemon": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(unix.Kill(servedBy(ts, args[0]), unix.SIGSTOP))
+			},
+			"contdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGCONT) },
 			"termdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGTERM) },
 		},
 	})
@@ -195,16 +201,21 @@ func flip(ts *testscript.TestScript, _ bool, args []string) {
 
 // endDaemon sends the daemon of a mount a signal and waits for its end.
 func endDaemon(ts *testscript.TestScript, point string, signal unix.Signal) {
-	pid := daemonOf(ts.MkAbs(point))
-	if pid == 0 {
-		ts.Fatalf("nobody serves %s", point)
-	}
+	pid := servedBy(ts, point)
 	ts.Check(unix.Kill(pid, signal))
 	for end := time.Now().Add(time.Minute); alive(pid); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			ts.Fatalf("process %d does not end", pid)
 		}
 	}
+}
+
+func servedBy(ts *testscript.TestScript, point string) int {
+	pid := daemonOf(ts.MkAbs(point))
+	if pid == 0 {
+		ts.Fatalf("nobody serves %s", point)
+	}
+	return pid
 }
 
 // daemonOf finds the process whose last argument is the mount point. A

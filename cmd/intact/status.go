@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -41,10 +43,12 @@ func (a *app) statusOfAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list := []mountStatus{}
-	for _, m := range mounts {
-		list = append(list, a.ask(ctx, target{dir: m.dir, mount: &m}))
+	list := make([]mountStatus, len(mounts))
+	var wg sync.WaitGroup // one that hangs is waited for once
+	for i, m := range mounts {
+		wg.Go(func() { list[i] = a.ask(ctx, target{dir: m.dir, mount: &m}) })
 	}
+	wg.Wait()
 	if a.asJSON {
 		return a.printJSON(list)
 	}
@@ -75,8 +79,12 @@ func (a *app) ask(ctx context.Context, t target) mountStatus {
 	s := mountStatus{Dir: t.dir, State: "not mounted"}
 	if t.mount != nil {
 		s.Mount, s.State = t.mount.point, "unreachable"
-		if t.mount.dead() {
+		switch _, err := t.mount.ask(silentAfter); {
+		case isDead(err):
 			s.State = "dead"
+			return s
+		case errors.Is(err, errSilent):
+			s.Error = errSilent.Error()
 			return s
 		}
 	}

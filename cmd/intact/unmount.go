@@ -23,16 +23,23 @@ func (a *app) unmountCommand() *cobra.Command {
 		Short:   "bring everything to its place, and unmount",
 		Long: `Unmount publishes what is pending and takes the mount away. PATH is the mount
 point or the directory. It fails while programs use the mount, and names them.
-A dead mount that a crash left is cleared.`,
+A dead mount that a crash left is cleared. --force also takes a mount away whose
+daemon hangs.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := findMount(args[0])
 			if err != nil {
 				return err
 			}
-			if m.dead() {
+			switch _, err := m.ask(silentAfter); {
+			case isDead(err):
 				a.tell("cleared a dead mount at %s", m.point)
 				return m.detach()
+			case errors.Is(err, errSilent) && force:
+				a.tell("warning: %v: it is cut off", err)
+				return m.cutOff()
+			case errors.Is(err, errSilent):
+				return hint(err, "intact unmount --force takes the mount away; what was not saved yet is lost")
 			}
 			return a.unmount(c.Context(), m, force)
 		},
