@@ -100,6 +100,7 @@ func TestReplay(t *testing.T) {
 		{"an older one written again", []*handmade{first().commit(1, "a", "one").commit(2, "a", "two").end(2), second().commit(1, "a", "one")},
 			"a=two", ""},
 		{"one written again after its mark", []*handmade{first().commit(1, "a", "one").mark(1, 1).end(1), second().commit(1, "a", "one")}, "", ""},
+		{"only the copy of an older one is left", []*handmade{segmentOf(4, 3).mark(4, 9).commit(2, "a", "two").commit(1, "a", "one")}, "a=two", ""},
 		{"a commit behind the end", []*handmade{first().commit(1, "a", "one").end(1).commit(2, "b", "two")}, "a=one", ""},
 		{"two segments", []*handmade{first().commit(1, "a", "one").end(1), second().commit(2, "b", "two")}, "a=one b=two", ""},
 		{"in the wrong order of slots", []*handmade{second().commit(2, "a", "two"), first().commit(1, "a", "one").end(1)}, "a=two", ""},
@@ -339,5 +340,44 @@ func TestSegmentWhoseMakingWasInterrupted(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestReplayOfADiskThatCanNotBeRead fails every read of a recovery: it says
+// so, changes nothing that matters, and the next one finds everything.
+func TestReplayOfADiskThatCanNotBeRead(t *testing.T) {
+	build := func(opts ...disktest.Option) *disktest.Disk {
+		d := journalOf(t, segmentOf(1, 0).commit(1, "a", "one").append(2, "file", "more", 4).commit(3, "b", "two"))
+		d.Put("file", "file")
+		j := mustOpen(t, d, small(nil))
+		stagedCommit(t, j, "staged", text("staged", 5000), nil)
+		d = d.AfterCrash(nil, 0)
+		d.Heal(opts...)
+		return d
+	}
+	want := map[string]string{"a": "one", "b": "two", "file": "filemore", "staged": text("staged", 5000)}
+	for _, sticky := range []bool{false, true} {
+		for n := 1; ; n++ {
+			d := build(disktest.FailReadAt(n, syscall.EIO, sticky))
+			_, _, err := Open(d, small(nil))
+			failed := d.Failed()
+			if err != nil && (!errors.Is(err, syscall.EIO) || errors.Is(err, ErrDamaged)) {
+				t.Fatalf("read %d: %v, want EIO and no damage", n, err)
+			}
+			d.Heal(disktest.FailReadAt(n, syscall.EIO, sticky))
+			if _, err := Check(background0, d); err != nil && (!errors.Is(err, syscall.EIO) || errors.Is(err, ErrDamaged)) {
+				t.Fatalf("read %d: check: %v", n, err)
+			}
+			d.Heal()
+			j := mustOpen(t, d.AfterCrash(nil, 0), small(nil))
+			for path, content := range want {
+				if got, _ := current(t, j, d, path); got != content {
+					t.Fatalf("read %d: %s is %s", n, path, brief(got))
+				}
+			}
+			if !failed {
+				break
+			}
+		}
 	}
 }
