@@ -29,10 +29,14 @@ type app struct {
 // main runs one command line and returns the exit code.
 func (a *app) main(ctx context.Context, argv []string) int {
 	args := argv[1:]
-	if helper, ok := mountHelperArgs(argv); ok {
+	root := a.root()
+	isCommand := func(name string) bool {
+		c, _, err := root.Find([]string{name})
+		return err == nil && c != root
+	}
+	if helper, ok := mountHelperArgs(argv, isCommand); ok {
 		args = helper
 	}
-	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

@@ -128,7 +128,13 @@ func (a *app) mountCommand() *cobra.Command {
 		Short: "mount over a directory, or show it on a mount point",
 		Long: `Mount serves DIR, over itself or on MOUNTPOINT, and returns when it is ready.
 The files that a rule protects are then replaced in one step and validated;
-all others behave as before. Rules and defaults: DIR/.intact/config.toml.`,
+all others behave as before. Rules and defaults: DIR/.intact/config.toml.
+
+mount -t fuse.intact DIR MOUNTPOINT and a line in fstab do the same, with flags
+as options: durability=relaxed,idle_commit=1s,noauto. intact has to be where
+root finds programs, /usr/local/bin for one. intact unmount waits until the
+directory beneath is up to date; umount(8) does not, and the daemon goes on for
+a moment.`,
 		Example: "  intact mount /srv/app/data\n  intact mount -f --durability=relaxed data /mnt",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -161,10 +167,14 @@ func completeDirs(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 // mountHelperArgs translates what mount(8) and mount.fuse3 run,
 // "intact DIR MNT -o opt,opt=val", into a mount command.
-func mountHelperArgs(argv []string) ([]string, bool) {
+func mountHelperArgs(argv []string, isCommand func(string) bool) ([]string, bool) {
 	base := filepath.Base(argv[0])
-	byName := base == "mount.fuse.intact" || base == "mount.intact"
-	if !byName && (len(argv) < 3 || !strings.HasPrefix(argv[1], "/")) {
+	switch {
+	case base == "mount.fuse.intact", base == "mount.intact":
+	case len(argv) < 3 || strings.HasPrefix(argv[1], "-") || isCommand(argv[1]):
+		return nil, false
+	case strings.HasPrefix(argv[1], "/"):
+	case len(argv) < 4 || argv[3] != "-o": // what is not there stays relative
 		return nil, false
 	}
 	args := []string{"mount"}

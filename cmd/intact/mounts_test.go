@@ -17,6 +17,9 @@ func TestMountHelperArgs(t *testing.T) {
 		{"no-arguments", "intact", ""},
 		{"one-path", "intact /d", ""},
 		{"fuse3", "intact /d /m -o rw,noatime", "mount --option=noatime -- /d /m"},
+		{"what-is-not-there", "intact nodir /m -o rw", "mount -- nodir /m"},
+		{"a-command-with-an-option", "intact mount d -o ro", ""},
+		{"flags-first", "intact -x d -o ro", ""},
 		{"joined", "intact /d /m -orw,durability=relaxed", "mount --durability=relaxed -- /d /m"},
 		{"by-name", "/sbin/mount.fuse.intact d m", "mount -- d m"},
 		{"flags", "mount.intact d m -t fuse.intact -v -n -s -o defaults,nofail,x-systemd.automount,idle_commit=1s,verbose",
@@ -27,7 +30,7 @@ func TestMountHelperArgs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := mountHelperArgs(strings.Fields(tt.argv))
+			got, ok := mountHelperArgs(strings.Fields(tt.argv), func(name string) bool { return name == "mount" })
 			if ok != (tt.want != "") || strings.Join(got, " ") != tt.want {
 				t.Errorf("got %q, %v, want %q", got, ok, tt.want)
 			}
