@@ -2,6 +2,7 @@ package fs
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
 
@@ -258,6 +259,9 @@ func (w *writer) commit(note string) error {
 	if err != nil {
 		return err
 	}
+	if d.linked.Load() {
+		note = strings.TrimPrefix(note+"; "+noteParted, "; ")
+	}
 	c := Commit{Path: path, Attr: attr, Base: w.baseVersion.Tx, Who: w.opener, Note: note}
 	if w.lines {
 		err = w.commitLines(rule, c)
@@ -298,6 +302,10 @@ func (d *document) publish(content *stage.Stage, c Commit) error {
 	d.committedNow(v, sealed.Resume)
 	return nil
 }
+
+// noteParted says of a version that it is the first of a file that had other
+// names beneath, which keep the version before.
+const noteParted = "parted from its other hard links"
 
 // committedNow notes a commit.
 func (d *document) committedNow(v Version, resume *stage.Resume) {

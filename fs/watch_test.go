@@ -91,4 +91,8 @@ func TestLinkedBeneath(t *testing.T) {
 	if got := log.count("several hard links"); got != 1 {
 		t.Errorf("reports: got %d, want 1", got)
 	}
+	commits := m.store.committed("f.json")
+	if len(commits) != 2 || commits[0].Note != noteParted || commits[1].Note != "" {
+		t.Errorf("commits: %+v", commits)
+	}
 }
