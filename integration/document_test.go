@@ -127,6 +127,23 @@ func waitAck(t testing.TB, p *harness.Proc) {
 	})
 }
 
+// isDead is what a mount answers whose daemon is gone.
+func isDead(err error) bool {
+	return errors.Is(err, syscall.ENOTCONN) || errors.Is(err, syscall.ECONNABORTED)
+}
+
+// dies tells whether the daemon is about to be gone. The kernel answers EIO
+// where it kills a daemon that is just taking over a request, or handing over
+// an answer; from a daemon that lives on, EIO is a fault.
+func dies(path string) bool {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if _, err := os.ReadFile(path); isDead(err) {
+			return true
+		}
+	}
+	return false
+}
+
 // watch reads a file over and over until stop is closed, and reports whatever
 // is not a whole document, or older than one it has read before. A dead mount
 // is no fault of a document.
@@ -140,8 +157,7 @@ func watch(t testing.TB, path string, parse func([]byte) (int64, error), stop <-
 		}
 		content, err := os.ReadFile(path)
 		switch {
-		case errors.Is(err, os.ErrNotExist) && last == 0,
-			errors.Is(err, syscall.ENOTCONN), errors.Is(err, syscall.ECONNABORTED):
+		case errors.Is(err, os.ErrNotExist) && last == 0, isDead(err), errors.Is(err, syscall.EIO) && dies(path):
 			continue
 		case err != nil:
 			t.Errorf("read %s: %v", path, err)
