@@ -40,10 +40,6 @@ func (m *model) arrive(name string, content []byte, mode uint32, color string) s
 	d := m.newDoc(name)
 	d.mode, d.color = mode, color
 	m.put(d, name)
-	if len(content) == 0 {
-		d.draft, d.shown = true, true
-		return 0
-	}
 	m.committed(d, content)
 	return 0
 }
@@ -75,6 +71,15 @@ func (d *doc) dirty(p *process) int {
 	return n
 }
 
+// unfit tells whether content may not replace a document, if there is one, at a
+// name.
+func (m *model) unfit(content []byte, target *doc, name string) bool {
+	if len(content) == 0 {
+		return target != nil && len(target.head) > 0
+	}
+	return !whole(content, linesName(name))
+}
+
 // renameDoc gives a protected file another protected name.
 func (m *model) renameDoc(d *doc, p *process, to string) syscall.Errno {
 	if errno := m.stagedCommits(d, p); errno != 0 {
@@ -85,7 +90,7 @@ func (m *model) renameDoc(d *doc, p *process, to string) syscall.Errno {
 	switch {
 	case d.id == 0 && replaces:
 		return refused
-	case d.id > 0 && (replaces || d.lines != linesName(to)) && !whole(d.head, linesName(to)):
+	case d.id > 0 && (replaces || d.lines != linesName(to)) && m.unfit(d.head, target, to):
 		m.reject(to, d.head)
 		return refused
 	}

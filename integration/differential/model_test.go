@@ -140,20 +140,16 @@ func (d *doc) sizes(p *process) []int64 {
 	return out
 }
 
-// holds tells whether a process can write to the document.
-func (d *doc) holds(p *process) bool {
-	for h := range d.handles {
-		if h.write && slices.ContainsFunc(h.fds, func(f descriptor) bool { return f.p == p }) {
-			return true
-		}
-	}
-	return false
+// heldBy tells whether a process has a descriptor of the handle.
+func (h *handle) heldBy(p *process) bool {
+	return slices.ContainsFunc(h.fds, func(f descriptor) bool { return f.p == p })
 }
 
-// held tells whether anybody can.
-func (d *doc) held() bool {
-	for h := range d.handles {
-		if h.write && len(h.fds) > 0 {
+// vague tells that others have the file open for writing: which of them a
+// descriptor belongs to can't always be seen, and the release decides then.
+func (h *handle) vague() bool {
+	for o := range h.doc.handles {
+		if o != h && o.write && len(o.fds) > 0 {
 			return true
 		}
 	}
@@ -209,7 +205,7 @@ func (m *model) flush(h *handle, flusher *process, f fate) syscall.Errno {
 	if !h.write || !h.changed() {
 		return 0
 	}
-	if d.holds(flusher) || d.holds(h.opener) {
+	if h.heldBy(flusher) || h.heldBy(h.opener) {
 		m.seen["closed while held"]++
 		h.fate = f
 		return 0
@@ -225,10 +221,10 @@ func (m *model) flush(h *handle, flusher *process, f fate) syscall.Errno {
 	case h.stage.size() == 0:
 		m.keepDraft(h)
 	case !h.whole():
-		if f == alive && d.held() {
+		if f == alive && len(h.fds) > 0 {
 			m.seen["not refused, as another holds it"]++
 		}
-		if f != alive || d.held() {
+		if f != alive || len(h.fds) > 0 {
 			return 0
 		}
 		if d.name == "" {
@@ -236,19 +232,12 @@ func (m *model) flush(h *handle, flusher *process, f fate) syscall.Errno {
 		}
 		m.refuse(h)
 		return refused
-	case died && !proven(h.stage.content, d.lines), died && d.held():
+	case died && !proven(h.stage.content, d.lines), died && len(h.fds) > 0:
 		return 0
 	default:
 		m.commit(h)
 	}
 	return 0
-}
-
-// mayRefuse tells that a close is not refused only as another process holds the
-// file, which on a busy machine can't be found out in time.
-func (m *model) mayRefuse(h *handle) bool {
-	d := h.doc
-	return d.name != "" && h.changed() && h.stage.size() > 0 && !h.whole() && d.held() && !d.holds(h.opener)
 }
 
 func (m *model) keepDraft(h *handle) {
@@ -282,6 +271,9 @@ func (m *model) release(h *handle) {
 		m.commit(h)
 	}
 	h.detach()
+	if h.write && d.name != "" && d.id == 0 && d.draft && d.shown && !d.writing() {
+		m.committed(d, nil) // made, and left empty
+	}
 	m.tidy(d)
 }
 

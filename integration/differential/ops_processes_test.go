@@ -17,14 +17,39 @@ func (r *run) closeOne(h *handle, f descriptor) {
 	a, _ := r.handleCall(h, f, call{Call: "close"})
 	if h.doc != nil {
 		want := r.m.flush(h, f.p, alive)
-		if want == 0 && a.Errno == refused && r.m.mayRefuse(h) {
-			r.e.seen["refused though another holds it"]++
-			r.m.refuse(h)
+		if want == refused && a.Errno == 0 && h.vague() {
+			r.e.seen["refused at the release only"]++
 		} else {
 			r.want(a, want)
 		}
 	}
 	r.released(h)
+}
+
+// undecided tells that a close may end the save or leave that to another process:
+// that has a copy, and others have the file open.
+func (h *handle) undecided(f descriptor) bool {
+	rest := slices.DeleteFunc(slices.Clone(h.fds), func(g descriptor) bool { return g == f })
+	return h.doc != nil && h.write && len(rest) > 0 && h.vague() &&
+		!slices.ContainsFunc(rest, func(g descriptor) bool { return g.p == f.p || g.p == h.opener })
+}
+
+// sizes lists what the size of a document may be told to be, also to who wrote
+// to it through a handle from before it had its name.
+func (r *run) sizes(d *doc, p *process) []int64 {
+	r.t.Helper()
+	out := d.sizes(p)
+	for _, h := range r.handles {
+		if h.late != d || !h.written || h.fds[0].p != p {
+			continue
+		}
+		st, err := os.Stat(fmt.Sprintf("/proc/%d/fd/%d", p.pid, h.fds[0].native))
+		if err != nil {
+			r.fail("native side: %v", err)
+		}
+		out = append(out, st.Size(), int64(len(d.head)))
+	}
+	return out
 }
 
 // closeLate closes a handle whose file was renamed onto a protected name: what

@@ -142,9 +142,11 @@ func (r *run) byHandle(o op) {
 	}
 	switch o.Kind {
 	case "close":
-		r.closeOne(h, f)
+		if !h.undecided(f) {
+			r.closeOne(h, f)
+		}
 	case "complete":
-		if !h.write {
+		if !h.write || h.undecided(f) {
 			return
 		}
 		r.change(h, f, op{Kind: "ftruncate"})
@@ -264,7 +266,7 @@ func (r *run) change(h *handle, f descriptor, o op) {
 			r.m.fsync(h)
 		}
 	case "end", "fstat":
-		if sizes := h.doc.sizes(f.p); !slices.Contains(sizes, a.N) {
+		if sizes := r.sizes(h.doc, f.p); !slices.Contains(sizes, a.N) {
 			r.fail("size %d, want one of %v", a.N, sizes)
 		}
 		if o.Kind == "end" {
