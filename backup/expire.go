@@ -368,6 +368,9 @@ func (s *Store) sweep(h *history, empty bool) {
 			_ = s.d.Remove("expire:sweep", h.dir+"/"+e.Name)
 		}
 	}
+	if empty {
+		_ = s.d.SyncDir("expire:sweep", h.dir) // lets go of what was removed
+	}
 	if empty && s.d.Remove("expire:sweep", h.dir) == nil {
 		s.unsync(h.dir)
 	}

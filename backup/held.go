@@ -111,6 +111,6 @@ func (d *holdingDisk) letGo() {
 	held := d.held
 	d.mu.Unlock()
 	for _, h := range held {
-		_ = d.SyncDir("history:close", h.dir)
+		_ = d.SyncDir("history:syncdir", h.dir)
 	}
 }
