@@ -174,7 +174,7 @@ func (f flip) check(t *testing.T, r *rig) string {
 // TestFlippedBytesMounted mounts a directory with a changed byte in each kind
 // of file: the mount is refused, or serves only what was saved.
 func TestFlippedBytesMounted(t *testing.T) {
-	for _, kind := range []string{".intact/FORMAT", ".intact/config.toml", ".intact/journal", ".intact/history"} {
+	for _, kind := range []string{".intact/FORMAT", ".intact/config.toml", ".intact/journal", ".intact/history", ".intact/staging"} {
 		t.Run(filepath.Base(kind), func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t, "")
