@@ -1,6 +1,7 @@
 package caller
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"os"
@@ -219,11 +220,12 @@ func numbers(dir int) ([]uint32, error) {
 			return ns, err
 		}
 		for todo := buf[:n]; len(todo) > 0; {
-			e := (*unix.Dirent)(unsafe.Pointer(&todo[0]))
-			if n, ok := number(todo[unsafe.Offsetof(e.Name):e.Reclen]); ok {
+			// No pointer to a Dirent: the last one is shorter than that.
+			size := binary.NativeEndian.Uint16(todo[unsafe.Offsetof(unix.Dirent{}.Reclen):])
+			if n, ok := number(todo[unsafe.Offsetof(unix.Dirent{}.Name):size]); ok {
 				ns = append(ns, n)
 			}
-			todo = todo[e.Reclen:]
+			todo = todo[size:]
 		}
 	}
 }
