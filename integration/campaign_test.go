@@ -42,10 +42,13 @@ func (c *campaign) lifetime() time.Duration {
 }
 
 // killed counts a kill, and the saves that had been acknowledged before it.
-// Whoever calls it looks for them next.
-func (c *campaign) killed(saves int64) {
-	c.kills.Add(1)
+// Whoever calls it looks for them next. Now and then it tells how far it is.
+func (c *campaign) killed(t testing.TB, saves int64) {
+	t.Helper()
 	c.saves.Add(saves)
+	if n := c.kills.Add(1); n%100 == 0 {
+		c.print(t, "so far")
+	}
 }
 
 // counting is t, with every error counted as a violation.
@@ -68,8 +71,8 @@ func (t countingT) Fatalf(format string, args ...any) {
 	t.TB.Fatalf(format, args...)
 }
 
-// print ends the campaign with its numbers.
-func (c *campaign) print(t *testing.T, of string) {
+// print tells the numbers.
+func (c *campaign) print(t testing.TB, of string) {
 	t.Helper()
 	t.Logf("%s: %d of %d kills, %d acknowledged saves looked for, %d violations",
 		of, c.kills.Load(), c.asked, c.saves.Load(), c.violations.Load())

@@ -57,7 +57,7 @@ func killWriter(t testing.TB, c *campaign, m *harness.Mount, w writer, rounds in
 		p.KillGroup()
 		p.Wait(t, 0)
 		ack := acked(t, p, seq)
-		c.killed(ack - seq)
+		c.killed(t, ack-seq)
 		seq = checkAcked(t, fmt.Sprintf("round %d", round), path, w, ack)
 		if t.Failed() {
 			return
@@ -159,7 +159,7 @@ func (k *daemonKiller) round(t testing.TB, round int, kinds []int) {
 		saves += ack - k.seqs[kind]
 		k.seqs[kind] = ack
 	}
-	k.c.killed(saves)
+	k.c.killed(t, saves)
 	if k.m.Point != k.m.Dir {
 		k.checkPlain(t, when)
 	}
