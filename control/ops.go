@@ -18,6 +18,7 @@ const (
 	OpStatus     = "status"          // -, StatusResult
 	OpCheckpoint = "checkpoint"      // -, -
 	OpLog        = "log"             // PathArgs, []store.Entry
+	OpRecent     = "recent"          // RecentArgs, []store.Entry, the newest first
 	OpAt         = "at"              // AtArgs, []store.Entry
 	OpExport     = "export"          // AtArgs, Exported after a tar archive, with progress
 	OpRestoreAt  = "restore-at"      // RestoreAtArgs, []RestoredPath, with progress
@@ -39,6 +40,12 @@ const (
 // PathArgs names a path below the directory; "" is the directory.
 type PathArgs struct {
 	Path string `json:"path"`
+}
+
+// RecentArgs asks for the latest versions of a path and all below it.
+type RecentArgs struct {
+	Path  string `json:"path"`
+	Limit int    `json:"limit"`
 }
 
 // AtArgs asks for a path, and all below it, at a time.
@@ -139,6 +146,7 @@ func (v *Service) Handlers() Handlers {
 		OpStatus:     op(v.status),
 		OpCheckpoint: op(v.checkpoint),
 		OpLog:        op(v.log),
+		OpRecent:     op(v.recent),
 		OpAt:         op(v.at),
 		OpExport:     op(v.export),
 		OpRestoreAt:  op(v.restoreAt),
@@ -184,6 +192,10 @@ func (v *Service) checkpoint(ctx context.Context, _ none, _ Sink) (none, error) 
 
 func (v *Service) log(ctx context.Context, a PathArgs, _ Sink) ([]store.Entry, error) {
 	return v.Store.Log(ctx, a.Path)
+}
+
+func (v *Service) recent(ctx context.Context, a RecentArgs, _ Sink) ([]store.Entry, error) {
+	return v.Store.Recent(ctx, a.Path, a.Limit)
 }
 
 func (v *Service) at(ctx context.Context, a AtArgs, _ Sink) ([]store.Entry, error) {

@@ -79,6 +79,9 @@ func TestOperations(t *testing.T) {
 	if len(log) != 2 || log[0].Tx != one {
 		t.Errorf("log is %+v", log)
 	}
+	if call(OpRecent, RecentArgs{"", 1}, &log); len(log) != 1 || log[0].Tx == one {
+		t.Errorf("recent is %+v", log)
+	}
 	if call(OpAt, AtArgs{"", time.Now().Add(time.Hour)}, &log); len(log) != 1 {
 		t.Errorf("at is %+v", log)
 	}

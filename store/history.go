@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -32,7 +33,8 @@ type Entry struct {
 	Invalid bool            `json:"invalid,omitempty"`
 	Removed bool            `json:"removed,omitempty"`
 	Pinned  bool            `json:"pinned,omitempty"`
-	Stored  int64           `json:"stored"` // bytes on disk; 0: still in the journal
+	Lost    bool            `json:"lost,omitempty"` // nearly all of the version before is gone
+	Stored  int64           `json:"stored"`         // bytes on disk; 0: still in the journal
 	Why     []backup.Reason `json:"why,omitempty"`
 }
 
@@ -93,7 +95,54 @@ func (s *Store) Log(ctx context.Context, path string) ([]Entry, error) {
 	if len(log) == 0 {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoHistory)
 	}
+	markLost(log)
 	return log, nil
+}
+
+// markLost marks the versions of a log that are drastic shrinks.
+func markLost(log []Entry) {
+	before := int64(0)
+	for i := range log {
+		if log[i].Removed {
+			continue
+		}
+		log[i].Lost = isShrink(before, log[i].Size)
+		before = log[i].Size
+	}
+}
+
+// Recent lists the latest versions of path, and of all below it, the newest
+// first, at most limit of them; 0 stands for all.
+func (s *Store) Recent(ctx context.Context, path string, limit int) ([]Entry, error) {
+	paths, err := s.settled(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	var recent []Entry
+	newest := func(a, b Entry) int { return b.Time.Compare(a.Time) }
+	for _, p := range paths {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		entries, err := s.entries(p)
+		if err != nil {
+			return nil, s.kind(err)
+		}
+		log := make([]Entry, len(entries))
+		for i, e := range entries {
+			log[i] = s.entry(p, e)
+		}
+		markLost(log)
+		if recent = append(recent, log...); limit > 0 && len(recent) > 1000+2*limit {
+			slices.SortStableFunc(recent, newest)
+			recent = recent[:limit]
+		}
+	}
+	slices.SortStableFunc(recent, newest)
+	if limit > 0 && len(recent) > limit {
+		recent = recent[:limit]
+	}
+	return recent, nil
 }
 
 // catchUp makes history know the committed version of path. Read-only, there

@@ -221,3 +221,63 @@ func TestRestoreAtTellsWhatFails(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+func TestRecent(t *testing.T) {
+	ctx := context.Background()
+	p := newPlace(t)
+	p.open(Options{Create: true})
+	p.commit("d/a.json", `{"pad":"`+strings.Repeat("x", 5000)+`"}`)
+	p.clock.advance(time.Hour)
+	p.commit("b.json", `{"n":1}`)
+	p.clock.advance(time.Hour)
+	p.commit("d/a.json", `{}`)
+	p.clock.advance(time.Hour)
+	p.commit("d/c.json", `{}`)
+	for _, tt := range []struct {
+		name, path string
+		limit      int
+		want       string
+	}{
+		{"all", "", 0, "d/c.json d/a.json! b.json d/a.json"},
+		{"some", "", 2, "d/c.json d/a.json!"},
+		{"below a directory", "d", 0, "d/c.json d/a.json! d/a.json"},
+		{"of a file", "b.json", 5, "b.json"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			recent, err := p.store.Recent(ctx, tt.path, tt.limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range recent {
+				name := e.Path
+				if e.Lost {
+					name += "!"
+				}
+				got = append(got, name)
+			}
+			if s := strings.Join(got, " "); s != tt.want {
+				t.Errorf("got %s, want %s", s, tt.want)
+			}
+		})
+	}
+	if _, err := p.store.Recent(ctx, "nowhere", 3); !errors.Is(err, ErrNoHistory) {
+		t.Errorf("nowhere: %v", err)
+	}
+	var lost []bool
+	for _, e := range p.log("d/a.json") {
+		lost = append(lost, e.Lost)
+	}
+	if !cmp.Equal(lost, []bool{false, true}) {
+		t.Errorf("lost: %v", lost)
+	}
+	// Many more than are asked for are cut on the way.
+	for i := range 1500 {
+		p.clock.advance(time.Second)
+		p.commit("many.json", fmt.Sprint(i))
+	}
+	recent, err := p.store.Recent(ctx, "", 4)
+	if err != nil || len(recent) != 4 || recent[0].Path != "many.json" || !recent[0].Time.After(recent[3].Time) {
+		t.Errorf("%d of many, %v", len(recent), err)
+	}
+}

@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,62 +14,145 @@ import (
 	"intactfs/store"
 )
 
+// recentOf is how many versions log shows of a directory.
+const recentOf = 30
+
+// logFlags are the flags of log.
+type logFlags struct {
+	why, changes bool
+	limit        int
+}
+
 func (a *app) logCommand() *cobra.Command {
-	var why, changes bool
+	var f logFlags
 	c := &cobra.Command{
-		Use:   "log FILE",
-		Short: "list the versions of a file, the newest first",
-		Args:  cobra.ExactArgs(1),
+		Use:   "log PATH",
+		Short: "list the versions of a file, or the latest below a directory, the newest first",
+		Long: `Log lists the versions of a file, the newest first, or the latest versions of all
+files below a directory: a save that lost nearly everything says so.`,
+		Example: "  intact log data\n  intact log --changes data/state.json",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			ctx := c.Context()
-			return a.with(ctx, args[0], toRead, func(t target, c control.Caller) error {
-				log, err := versions(ctx, c, t.path)
-				if err != nil {
-					return err
-				}
-				if a.asJSON {
-					return a.printJSON(log)
-				}
-				var summary map[uint64]string
-				if changes {
-					summary = summaries(ctx, c, log)
-				}
-				return a.printLog(log, why, summary)
+			if f.limit < 0 {
+				return usageError{errors.New("--limit can't be negative")}
+			}
+			return a.with(c.Context(), args[0], toRead, func(t target, caller control.Caller) error {
+				return a.log(c.Context(), caller, t, args[0], f)
 			})
 		},
 		ValidArgsFunction: a.completeFiles,
 	}
-	c.Flags().BoolVar(&why, "why", false, "show why each version is kept")
-	c.Flags().BoolVar(&changes, "changes", false, "show how many keys each version added, removed and changed")
+	c.Flags().BoolVar(&f.why, "why", false, "show why each version is kept")
+	c.Flags().BoolVar(&f.changes, "changes", false, "show how many keys each version added, removed and changed")
+	c.Flags().IntVar(&f.limit, "limit", 0, "show only so many (default: all of a file, 30 of a directory)")
 	return a.withJSON(c)
 }
 
+func (a *app) log(ctx context.Context, c control.Caller, t target, arg string, f logFlags) error {
+	var log []store.Entry
+	err := fmt.Errorf("%s: %w", t.path, store.ErrNoHistory)
+	if t.path != "" {
+		log, err = versions(ctx, c, t.path)
+	}
+	if errors.Is(err, store.ErrNoHistory) {
+		recent, recentErr := a.recent(ctx, c, t, f)
+		if recentErr != nil {
+			return recentErr
+		}
+		if t.path == "" || len(recent) > 0 {
+			return a.printRecent(recent, t, arg)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if f.limit > 0 {
+		log = log[max(0, len(log)-f.limit):]
+	}
+	if a.asJSON {
+		return a.printJSON(log)
+	}
+	var summary map[uint64]string
+	if f.changes {
+		summary = summaries(ctx, c, log)
+	}
+	return a.printLog(log, f.why, summary)
+}
+
+// recent is the latest versions below a directory, the newest first.
+func (a *app) recent(ctx context.Context, c control.Caller, t target, f logFlags) ([]store.Entry, error) {
+	if f.limit == 0 {
+		f.limit = recentOf
+	}
+	var recent []store.Entry
+	err := c.Call(ctx, control.OpRecent, control.RecentArgs{Path: t.path, Limit: f.limit}, &recent, control.Sink{})
+	if errors.Is(err, store.ErrNoHistory) {
+		return nil, nil
+	}
+	return recent, err
+}
+
+// printRecent names each version as other commands take it.
+func (a *app) printRecent(recent []store.Entry, t target, arg string) error {
+	if a.asJSON {
+		if recent == nil {
+			recent = []store.Entry{}
+		}
+		return a.printJSON(recent)
+	}
+	if len(recent) == 0 {
+		a.tell("no versions yet: they are kept from the first save under intact on")
+		return nil
+	}
+	tab := &table{head: []string{"TIME", "SIZE", "FILE@VERSION", "WRITER", "NOTE"}}
+	for _, e := range recent {
+		rel, err := filepath.Rel("/"+t.path, "/"+e.Path)
+		if err != nil {
+			return err
+		}
+		tab.row(colourOf(e), a.timeText(e.Time), sizeText(e), filepath.Join(arg, rel)+"@"+e.Version, writerText(e), noteText(e))
+	}
+	return a.printTable(tab)
+}
+
+// colourOf marks what a person looks for.
+func colourOf(e store.Entry) string {
+	switch {
+	case e.Lost:
+		return red
+	case e.Removed, e.Invalid:
+		return yellow
+	}
+	return ""
+}
+
+func sizeText(e store.Entry) string {
+	if e.Removed {
+		return "removed"
+	}
+	return size(e.Size)
+}
+
 func (a *app) printLog(log []store.Entry, why bool, summary map[uint64]string) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	columns := []string{"VERSION", "TIME", "SIZE", "WRITER", "NOTE"}
+	tab := &table{head: []string{"VERSION", "TIME", "SIZE", "WRITER", "NOTE"}}
 	if summary != nil {
-		columns = append(columns, "CHANGES")
+		tab.head = append(tab.head, "CHANGES")
 	}
 	if why {
-		columns = append(columns, "KEPT FOR")
+		tab.head = append(tab.head, "KEPT FOR")
 	}
-	_, _ = fmt.Fprintln(w, strings.Join(columns, "\t"))
 	for i := len(log) - 1; i >= 0; i-- {
 		e := log[i]
-		bytes := size(e.Size)
-		if e.Removed {
-			bytes = "removed"
-		}
-		row := []string{e.Version, a.timeText(e.Time), bytes, writerText(e), noteText(e)}
+		row := []string{e.Version, a.timeText(e.Time), sizeText(e), writerText(e), noteText(e)}
 		if summary != nil {
 			row = append(row, summary[e.Tx])
 		}
 		if why {
 			row = append(row, whyText(e))
 		}
-		_, _ = fmt.Fprintln(w, strings.TrimRight(strings.Join(row, "\t"), "\t"))
+		tab.row(colourOf(e), row...)
 	}
-	return w.Flush()
+	return a.printTable(tab)
 }
 
 func writerText(e store.Entry) string {
@@ -85,6 +169,9 @@ func noteText(e store.Entry) string {
 	}
 	if e.Invalid {
 		notes = append(notes, "not valid")
+	}
+	if e.Lost {
+		notes = append(notes, "lost nearly everything")
 	}
 	if e.Note != "" {
 		notes = append(notes, e.Note)

@@ -9,7 +9,6 @@ import (
 	iofs "io/fs"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -80,16 +79,15 @@ func rejectedBelow(ctx context.Context, c control.Caller, path string) ([]backup
 }
 
 func (a *app) printRejected(list []backup.Rejected) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "ID\tTIME\tSIZE\tTIMES\tPROGRAM\tREASON")
+	t := &table{head: []string{"ID", "TIME", "SIZE", "TIMES", "PROGRAM", "REASON"}}
 	for _, r := range list {
 		reason := r.Reason
 		if r.Line != 0 {
 			reason = fmt.Sprintf("line %d, column %d: %s", r.Line, r.Column, r.Reason)
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s[%d]\t%s\n", r.ID, a.timeText(r.Last), size(r.Size), r.Count, r.Program, r.PID, reason)
+		t.row("", r.ID, a.timeText(r.Last), size(r.Size), fmt.Sprint(r.Count), fmt.Sprintf("%s[%d]", r.Program, r.PID), reason)
 	}
-	return w.Flush()
+	return a.printTable(t)
 }
 
 // refusal opens the session that a refused content belongs to and calls f

@@ -76,6 +76,9 @@ func (v versionSpec) pick(log []store.Entry) (store.Entry, error) {
 			}
 			back--
 		}
+		if v.back == 1 && len(log) > 0 {
+			return store.Entry{}, fmt.Errorf("%w before this one: it is the first", store.ErrNoVersion)
+		}
 		return store.Entry{}, fmt.Errorf("%w: ~%d", store.ErrNoVersion, v.back)
 	}
 	for i := len(log) - 1; i >= 0; i-- {
