@@ -61,7 +61,7 @@ shown "$intact" run "$data" -- demo/killed.sh "$data/state.json"
 days "$data/state.json" | tee "$work/said"
 grep -q 'whole: the inventory of day 1' "$work/said" || fail "day 1 is not whole"
 tell "" "Day 1 is untouched: the half of day 2 never was anybody's file."
-tell "Nothing but intact's absence is needed to read it: that was the plain directory."
+tell "That was the plain directory: nothing of intact is needed to read it."
 
 chapter "3. Every version is kept"
 shown "$intact" mount "$data"
