@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -266,4 +267,75 @@ func benchmarkCommit(b *testing.B, goroutines int) {
 	if err := j.Close(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// TestBatchesAreBounded takes what is queued in order, at least one request
+// and not much more than maxBatch.
+func TestBatchesAreBounded(t *testing.T) {
+	sized := func(size int) *request {
+		r := newRequest(recordCommit)
+		r.tail = make([]byte, size)
+		return r
+	}
+	for _, c := range []struct {
+		name  string
+		sizes []int
+		want  []int // lengths of the batches
+	}{
+		{"nothing large", []int{1, 2, 3}, []int{3}},
+		{"one that is too large alone", []int{2 * maxBatch}, []int{1}},
+		{"a large one in front", []int{2 * maxBatch, 1, 1}, []int{1, 2}},
+		{"a large one behind", []int{1, 1, 2 * maxBatch, 1}, []int{2, 1, 1}},
+		{"halves", []int{maxBatch / 2, maxBatch / 3, maxBatch / 2, maxBatch / 3}, []int{2, 2}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j := &Journal{}
+			var want []*request
+			for _, size := range c.sizes {
+				want = append(want, sized(size))
+			}
+			j.queue = append(j.queue, want...)
+			for _, n := range c.want {
+				batch := j.takeBatch()
+				if !slices.Equal(batch, want[:n]) {
+					t.Fatalf("a batch of %d, want %d", len(batch), n)
+				}
+				want = want[n:]
+			}
+			if len(j.queue) > 0 {
+				t.Errorf("%d are left", len(j.queue))
+			}
+		})
+	}
+}
+
+// TestAlarm rings once, however often it is set.
+func TestAlarm(t *testing.T) {
+	rings := func(a *alarm) bool {
+		select {
+		case <-a.c:
+			return true
+		default:
+			return false
+		}
+	}
+	a := newAlarm()
+	a.in(0)
+	a.in(-time.Second)
+	if !rings(a) || rings(a) {
+		t.Error("an alarm for now does not ring once")
+	}
+	a.in(time.Hour)
+	a.in(time.Millisecond) // does not make it earlier
+	if rings(a) {
+		t.Error("an alarm for later rings")
+	}
+	a.in(0)
+	if !rings(a) || a.running {
+		t.Error("an alarm that is set does not ring for now")
+	}
+	a.in(time.Millisecond)
+	wait(t, "the alarm", func() bool { return rings(a) })
+	a.in(time.Millisecond)
+	wait(t, "the alarm again", func() bool { return rings(a) })
 }

@@ -41,7 +41,11 @@ const versionOverhead = 512
 // weight is what a version counts against MaxPending.
 func (v *version) weight() int64 { return v.Size - v.baseSize + versionOverhead }
 
-// index finds pending versions by path. It is guarded by Journal.mu.
+// index finds pending versions by path. It is guarded by Journal.mu. The
+// versions of a path ascend by number, whatever the order is in which a replay
+// meets them. An appended version follows the one it goes on from directly, or
+// is the first of its path and goes on from the backing file: nothing is
+// forgotten but from the front.
 type index struct {
 	paths map[string][]*version // oldest first, never empty
 	tree  map[string]map[string]int

@@ -30,6 +30,21 @@ const (
 
 // Journal makes commits durable and publishes them. All methods may be
 // called from several goroutines.
+//
+// What holds between any two calls, and is what the rest relies on:
+//
+//   - A version in the index is in a segment that segs has, and counted by its
+//     pending. With Full it is synced there: nothing unsynced is ever visible.
+//   - segs is in the order of sequence numbers, and the last is the writer's.
+//     No mark is in an older segment than what it marks.
+//   - A segment leaves segs only from the front, when nothing in it is pending
+//     or read, and is used again only after the mark that says so is synced.
+//   - A stage that a version names is there until the version is marked.
+//   - A number is given away under mu, and the queue is in the order of the
+//     numbers: what is newer in the index is newer in the journal.
+//
+// No operation of the disk is done under mu, but opening a content and looking
+// at the base of an append: what they are about must not change in between.
 type Journal struct {
 	d disk.Disk
 	o Options

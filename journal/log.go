@@ -155,6 +155,12 @@ func (j *Journal) finish(batch []*request, synced bool) {
 }
 
 // writer is the end of the journal. It belongs to the leader.
+//
+// What was written lies below off, what is to be written is in buf and goes
+// there. Records carry the stable of the time when they were encoded, so that
+// each one says of those before it, up to there, that a recovery must be able
+// to read them; stable never grows before a sync has returned. Nobody whose
+// record lies above stable has been told of success, unless relaxed.
 type writer struct {
 	active *segment // nil: sealed, the next record begins a segment
 	off    int64    // in active, of the first byte of buf

@@ -39,7 +39,9 @@ func (j *Journal) Checkpoint(ctx context.Context) error {
 }
 
 // checkpoint publishes everything, and leaves the journal ready for more.
-// Without force, paths that failed lately are left out.
+// What fails costs only its own path: the others are published, what keeps
+// their segments is written again, and who waits for room hears of it. Without
+// force, paths that failed lately are left out.
 func (j *Journal) checkpoint(ctx context.Context, force bool) error {
 	err := j.publish(ctx, "", manner{force: force})
 	j.mu.Lock()

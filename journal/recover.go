@@ -10,7 +10,10 @@ import (
 )
 
 // recover brings the journal to the state that was last committed. It may be
-// interrupted anywhere and run again.
+// interrupted anywhere and run again: until the new segment has its header, the
+// next one finds what this one found. Then the torn end is decided for good,
+// by that header, and what was in it must have been rescued; only then may
+// segments and stages go that nothing names.
 func (j *Journal) recover() (Report, error) {
 	if !j.o.ReadOnly {
 		if err := j.makeDirs(); err != nil {
@@ -230,7 +233,8 @@ func (j *Journal) sortOut(sc *scan, last *scanned) (surplus []*segment) {
 
 // rewriteTail writes what was read from a segment without an end once more,
 // and syncs it: the process that wrote it may have died before its sync, or
-// after one that failed, and the cache doesn't tell.
+// after one that failed, and the cache doesn't tell. The bytes are the same, so
+// that a crash in the middle of it tears nothing.
 func rewriteTail(s *scanned) error {
 	buf := make([]byte, s.end-segmentHeaderSize)
 	if _, err := s.file.ReadAt(buf, segmentHeaderSize); err != nil && !errors.Is(err, io.EOF) {

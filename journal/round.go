@@ -42,7 +42,10 @@ func seenOf(info disk.Info) seen {
 }
 
 // round is some paths that are published together. While it lasts they are
-// its own: nobody else publishes them or moves their records.
+// its own: nobody else publishes them or moves their records. So a version is
+// never filed twice at the same time, never replaced by an older one, and its
+// record stays where a reader of it looks. Commits go on meanwhile: what they
+// add is newer than what the round claimed, and is left for the next one.
 type round struct {
 	jobs  []*job // in the order they are to begin
 	hurry bool   // begin nothing more; guarded by Journal.mu

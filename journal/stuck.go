@@ -79,7 +79,10 @@ func (j *Journal) stuck() []string {
 	return paths
 }
 
-// rewrite appends the record of v once more, with the same number.
+// rewrite appends the record of v once more, with the same number: a replay
+// that meets both takes them for one, and a mark behind them is for both. The
+// old record counts until the new one is synced. Its round holds the path,
+// so that no mark can come between the two.
 func (j *Journal) rewrite(v *version) error {
 	r := newRequest(recordCommit)
 	defer r.release()

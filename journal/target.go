@@ -20,7 +20,10 @@ const keepAtOnce = 64
 const cloneFrom = 4096
 
 // publishPath files all versions of a path in the history, and then makes
-// the newest one the backing file.
+// the newest one the backing file. Each step may be done again, from the start,
+// after an error or a crash: the history knows versions by their numbers, the
+// target is replaced whole or not at all, and until the mark nothing of the
+// journal is gone.
 func (j *Journal) publishPath(ctx context.Context, w *job) error {
 	info, err := j.d.Stat(w.path)
 	exists := err == nil
