@@ -2,8 +2,10 @@ package control
 
 import (
 	"context"
+	"errors"
 
 	"intactfs/fs"
+	"intactfs/store"
 	"intactfs/validate"
 )
 
@@ -11,7 +13,7 @@ import (
 type Salvaged struct {
 	Path      string          `json:"path"`
 	Report    validate.Report `json:"report"`
-	Committed *Committed      `json:"committed,omitempty"` // nil for a dry run
+	Committed *Committed      `json:"committed,omitempty"` // nil for a dry run, or if nothing had to be mended
 }
 
 // salvage mends a content: a dry run sends the result, else it is committed.
@@ -38,6 +40,9 @@ func (v *Service) salvage(ctx context.Context, a SalvageArgs, sink Sink) (Salvag
 		out.Report, commit, err = v.Store.CommitSalvaged(ctx, out.Path, c, a.Who)
 		return commit, err
 	})
+	if errors.Is(err, store.ErrWhole) {
+		return out, nil
+	}
 	out.Committed = &made
 	return out, err
 }

@@ -25,6 +25,8 @@ var (
 	ErrNotProtected = errors.New("not protected by any rule")
 	// ErrNotRejected: the quarantine holds no such content.
 	ErrNotRejected = errors.New("no such rejected content")
+	// ErrWhole: a content that was to be mended is whole.
+	ErrWhole = errors.New("nothing has to be mended")
 	// ErrUninitialized: the directory has no .intact, and the caller did
 	// not ask for one to be made.
 	ErrUninitialized = errors.New("directory has never been mounted with intact")

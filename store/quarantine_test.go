@@ -114,6 +114,40 @@ func TestRefuseFromAStage(t *testing.T) {
 	}
 }
 
+// What is mended is as valid as the next save has to be, and what is whole
+// stays.
+func TestSalvageIsHeldToThePast(t *testing.T) {
+	ctx := context.Background()
+	for _, tt := range []struct {
+		name, past, torn, want string
+		err                    error
+	}{
+		{"a trailing comma", `{"a": 1}`, `{"a": 2,}`, `{"a": 2}`, nil},
+		{"as it always was", `{"a": 1,}`, `{"a": 2,}`, "", ErrWhole},
+		{"whole", `{"a": 1}`, `{"a": 2}`, "", ErrWhole},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newPlace(t)
+			p.write("a.json", tt.past)
+			p.open(Options{Create: true})
+			report, v, err := p.store.CommitSalvaged(ctx, "a.json", backing{ReaderAt: bytesAt(tt.torn), size: int64(len(tt.torn))}, tester)
+			if !errors.Is(err, tt.err) || (report.Fault == nil) != (tt.err != nil) || (v.Tx == 0) != (tt.err != nil) {
+				t.Fatalf("%+v, %+v, %v", report, v, err)
+			}
+			if err := p.store.Checkpoint(ctx); err != nil {
+				t.Fatal(err)
+			}
+			want := tt.want
+			if want == "" {
+				want = tt.past
+			}
+			if got := strings.TrimSpace(p.read("a.json")); got != want {
+				t.Errorf("the file holds %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 func TestSalvageAs(t *testing.T) {
 	for format, want := range map[string]bool{FormatJSON: true, FormatJSONL: true, FormatOpaque: false} {
 		var b strings.Builder

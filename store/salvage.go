@@ -12,11 +12,13 @@ import (
 )
 
 // Salvage writes the longest whole start of a torn content to w, with its
-// open containers closed. What was left out is in the report.
+// open containers closed. What was left out is in the report. The result is as
+// valid as the next version of the path has to be.
 func (s *Store) Salvage(name string, c fs.Content, w io.Writer) (validate.Report, error) {
 	format, o := FormatJSON, validate.Options{Comments: true}
 	if r := s.rule(name); r != nil {
-		format, o.Strict, o.Comments = r.Format, r.Strict, !r.Strict
+		d := s.dialect(name, r)
+		format, o.Strict, o.Comments = r.Format, r.Strict, r.Comments || d == lax || d == unparsed
 	}
 	return SalvageAs(format, o, io.NewSectionReader(c, 0, c.Size()), w)
 }
@@ -43,7 +45,8 @@ func FormatOf(path string) string {
 	return FormatNone
 }
 
-// CommitSalvaged mends a content of name and commits the result.
+// CommitSalvaged mends a content of name and commits the result. ErrWhole, with
+// the report, if there is nothing to mend: then nothing is committed.
 func (s *Store) CommitSalvaged(ctx context.Context, name string, c fs.Content, who fs.Writer) (validate.Report, fs.Version, error) {
 	if s.readOnly {
 		return validate.Report{}, fs.Version{}, ErrReadOnly
@@ -59,6 +62,9 @@ func (s *Store) CommitSalvaged(ctx context.Context, name string, c fs.Content, w
 	count := &counter{}
 	report, err := s.Salvage(name, c, io.MultiWriter(io.NewOffsetWriter(st, 0), h, count))
 	var v fs.Version
+	if err == nil && report.Fault == nil {
+		err = ErrWhole
+	}
 	if err == nil {
 		v, err = s.commitStage(ctx, name, st, count.n, [32]byte(h.Sum(nil)), who)
 	}

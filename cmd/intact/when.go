@@ -19,7 +19,7 @@ var timeLayouts = []string{
 
 // parseTime reads a time as people type it: RFC 3339, 2026-01-04,
 // 2026-01-04T12:00, 15:04 (the last time it was that late), yesterday,
-// yesterday 14:00, today 9:30, now, 2h ago, "3 days ago".
+// yesterday 14:00, today 9:30, now, 2h ago, "3 days ago", and without the ago.
 func parseTime(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	text = strings.TrimSpace(text)
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
@@ -51,7 +51,11 @@ func parseTime(text string, now time.Time, zone *time.Location) (time.Time, erro
 		}
 		return t, nil
 	}
-	return time.Time{}, fmt.Errorf("%q is %w", text, errTime)
+	if t, err := parseAgo(lower, now); err == nil {
+		return t, nil
+	}
+	return time.Time{}, hint(fmt.Errorf("%q is %w", text, errTime),
+		"write it as 2026-01-04, '2026-01-04 12:00', 15:04, 'yesterday 14:00' or '2h ago'")
 }
 
 // onDay is a clock time on the day so many days from now; without a clock

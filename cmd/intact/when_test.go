@@ -40,6 +40,8 @@ func TestParseTime(t *testing.T) {
 		{"3d ago", "2026-03-26T14:30:00Z"},
 		{"2 weeks ago", "2026-03-15T14:30:00Z"},
 		{"1 month ago", "2026-03-01T14:30:00Z"},
+		{"2h", "2026-03-29T11:30:00Z"},
+		{"3 days", "2026-03-26T14:30:00Z"},
 		{"1 year ago", "2025-03-29T14:30:00Z"},
 	}
 	for _, tt := range tests {
