@@ -131,3 +131,22 @@ func TestWriterProcessRefusesNonsense(t *testing.T) {
 		}
 	}
 }
+
+func TestReportIsWritten(t *testing.T) {
+	want := result.Report{FileSystem: "ext4", Rounds: 3, Results: []result.Result{{Name: "a"}}}
+	if err := write("", want); err != nil {
+		t.Errorf("to nowhere: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "r.json")
+	if err := write(file, want); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got result.Report
+	if err := json.Unmarshal(text, &got); err != nil || got.Rounds != 3 || len(got.Results) != 1 || got.Results[0].Name != "a" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}

@@ -123,13 +123,22 @@ func run(ctx context.Context, c config) (err error) {
 			r.Print(os.Stdout)
 		}
 		report.Results = append(report.Results, results...)
+		if err := write(c.json, report); err != nil {
+			return err
+		}
 	}
-	if c.json == "" {
+	return nil
+}
+
+// write puts what was measured so far into a file, if there is to be one: a
+// run that is ended early leaves that.
+func write(file string, report result.Report) error {
+	if file == "" {
 		return nil
 	}
 	out, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}
-	return os.WriteFile(c.json, append(out, '\n'), 0o644)
+	return os.WriteFile(file, append(out, '\n'), 0o644)
 }
