@@ -11,14 +11,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"intactfs/control/controltest"
 	"intactfs/store"
@@ -194,80 +191,6 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-func TestPeers(t *testing.T) {
-	for _, tt := range []struct {
-		peer, own int
-		want      bool
-	}{{0, 0, true}, {0, 1000, true}, {1000, 1000, true}, {1000, 0, false}, {1001, 1000, false}} {
-		if got := allowed(tt.peer, tt.own) == nil; got != tt.want {
-			t.Errorf("user %d with a daemon of %d: %v, want %v", tt.peer, tt.own, got, tt.want)
-		}
-	}
-}
-
-// dialAs connects as another user: what counts is who calls connect(2), and
-// that is a thread. The thread ends with its goroutine, which never unlocks it.
-func dialAs(t *testing.T, path string, uid int) net.Conn {
-	t.Helper()
-	type result struct {
-		fd  int
-		err error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread()
-		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); errno != 0 {
-			done <- result{-1, errno}
-			return
-		}
-		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
-		}
-		done <- result{fd, err}
-	}()
-	r := <-done
-	if r.err != nil {
-		t.Fatalf("connect as user %d: %v", uid, r.err)
-	}
-	f := os.NewFile(uintptr(r.fd), path)
-	defer func() { _ = f.Close() }()
-	conn, err := net.FileConn(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-func TestWrongPeerIsRefused(t *testing.T) {
-	h := serve(t, testHandlers())
-	peer := os.Getuid()
-	if peer == 0 {
-		peer = 65534
-		// The modes of the socket and its directory alone would keep it out.
-		for _, err := range []error{os.Chmod(filepath.Dir(h.path), 0o755), os.Chmod(h.path, 0o666)} {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-	} else {
-		h.server.uid = peer + 1
-	}
-	conn := dialAs(t, h.path, peer)
-	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	_, _ = conn.Write([]byte(`{"op":"echo","args":{"text":"secret"}}` + "\n"))
-	line, err := bufio.NewReader(conn).ReadString('\n')
-	if err != nil || !strings.Contains(line, "may not control") || strings.Contains(line, "secret") {
-		t.Errorf("answered %q, %v, want a refusal", line, err)
-	}
-	if !strings.Contains(h.log.String(), "peer refused") {
-		t.Errorf("the log does not tell: %s", h.log)
-	}
-}
-
 func TestHangingUpCancels(t *testing.T) {
 	cancelled := make(chan struct{})
 	started := make(chan struct{})
@@ -336,47 +259,6 @@ func TestStaleSocketIsTaken(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestRuntimeDirectory(t *testing.T) {
-	for _, tt := range []struct {
-		r    Runtime
-		want string
-	}{
-		{Runtime{UID: 0, XDG: "/run/user/0"}, "/run/intact"},
-		{Runtime{UID: 1000, XDG: "/run/user/1000"}, "/run/user/1000/intact"},
-		{Runtime{UID: 1000}, "/tmp/intact-1000"},
-	} {
-		if got := tt.r.Dir(); got != tt.want {
-			t.Errorf("%+v is %s, want %s", tt.r, got, tt.want)
-		}
-	}
-	base := t.TempDir()
-	r := Runtime{UID: os.Getuid() + 1, XDG: base}
-	if err := r.prepareDir(); err == nil || !strings.Contains(err.Error(), "belongs to user") {
-		t.Errorf("another user's directory: %v", err)
-	}
-	if os.Getuid() != 0 {
-		open := Runtime{UID: os.Getuid(), XDG: t.TempDir()}
-		if err := os.Mkdir(open.Dir(), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(open.Dir(), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := open.prepareDir(); err == nil || !strings.Contains(err.Error(), "open to other users") {
-			t.Errorf("an open directory: %v", err)
-		}
-	}
-	dir, err := os.Open(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = dir.Close() }()
-	one, err := r.Socket(dir)
-	if err != nil || filepath.Dir(one) != r.Dir() || !strings.HasSuffix(one, ".sock") {
-		t.Errorf("socket is %s, %v", one, err)
 	}
 }
 

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"intactfs/control/controltest"
 	"intactfs/store"
 )
@@ -256,51 +254,6 @@ func TestListenErrors(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), "control socket: ") {
 				t.Errorf("error is %v, want one of the control socket", err)
-			}
-		})
-	}
-}
-
-// TestPlacesOfOthers refuses directories that another user could have made.
-func TestPlacesOfOthers(t *testing.T) {
-	base := t.TempDir()
-	for _, tt := range []struct {
-		name, want string
-		make       func(path string) error
-	}{
-		{"a-file", "is not a directory", func(p string) error { return os.WriteFile(p, nil, 0o600) }},
-		{"a-link", "is not a directory", func(p string) error { return os.Symlink(base, p) }},
-		{"open", "is open to other users", func(p string) error {
-			return errors.Join(os.Mkdir(p, 0o700), os.Chmod(p, 0o755))
-		}},
-		{"of-another", "belongs to user", func(p string) error { return os.Mkdir(p, 0o700) }},
-		{"own", "", func(p string) error { return os.Mkdir(p, 0o700) }},
-		{"missing", "", func(string) error { return nil }},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			// Root has a directory of the machine: a user is played.
-			r := Runtime{UID: 4711, XDG: filepath.Join(base, tt.name)}
-			if os.Getuid() != 0 {
-				r.UID = os.Getuid()
-			}
-			if err := errors.Join(os.Mkdir(r.XDG, 0o755), tt.make(r.Dir())); err != nil {
-				t.Fatal(err)
-			}
-			switch {
-			case tt.name == "of-another" && os.Getuid() != 0:
-				r.UID++
-			case tt.name == "of-another":
-			case os.Getuid() == 0:
-				if err := os.Lchown(r.Dir(), r.UID, -1); err != nil && !errors.Is(err, unix.ENOENT) {
-					t.Fatal(err)
-				}
-			}
-			err := r.prepareDir()
-			if tt.name == "missing" && os.Getuid() == 0 {
-				tt.want = "belongs to user" // root made it, for a user who is not
-			}
-			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error is %v, want %q", err, tt.want)
 			}
 		})
 	}
