@@ -56,11 +56,11 @@ func (a *app) log(ctx context.Context, c control.Caller, t target, arg string, f
 	}
 	if errors.Is(err, store.ErrNoHistory) {
 		recent, recentErr := a.recent(ctx, c, t, f)
-		if recentErr != nil {
-			return recentErr
-		}
-		if t.path == "" || len(recent) > 0 {
+		switch {
+		case recentErr == nil && (t.path == "" || len(recent) > 0):
 			return a.printRecent(recent, t, arg)
+		case t.path == "":
+			return recentErr
 		}
 	}
 	if err != nil {
