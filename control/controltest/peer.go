@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"io"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -15,7 +16,8 @@ import (
 const Silence = "\x00silence"
 
 // Peer listens on the socket at path until the end of the test. It answers
-// every request with the same bytes, and hangs up.
+// every request with the same bytes, and hangs up where they are no result and
+// no error: it died.
 func Peer(t testing.TB, path, answer string) {
 	t.Helper()
 	l, err := net.Listen("unix", path)
@@ -38,16 +40,18 @@ func Peer(t testing.TB, path, answer string) {
 
 func reply(conn net.Conn, answer string) {
 	defer func() { _ = conn.Close() }()
-	in := bufio.NewReader(conn)
-	if _, err := in.ReadBytes('\n'); err != nil {
-		return
+	whole := strings.Contains(answer, `"kind":"result"`) || strings.Contains(answer, `"kind":"error"`)
+	for in := bufio.NewReader(conn); ; {
+		if _, err := in.ReadBytes('\n'); err != nil {
+			return // the client has gone
+		}
+		if answer == Silence {
+			continue
+		}
+		if _, err := io.WriteString(conn, answer); err != nil || !whole {
+			return
+		}
 	}
-	if answer == Silence {
-		_, _ = in.ReadByte() // returns when the client has gone
-		return
-	}
-	// The client may have gone before it heard all.
-	_, _ = io.WriteString(conn, answer)
 }
 
 // Stale leaves a socket that nobody listens on, as a daemon that was killed
