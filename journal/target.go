@@ -69,7 +69,9 @@ func (j *Journal) keepAndReplace(ctx context.Context, w *job, old disk.Info, exi
 	prepare := func() (err error) { temp, err = j.prepare(v); return err }
 	keep := func() error { return j.preserve(ctx, w) }
 	var kerr, perr error
-	if j.o.Manual || w.versions[0].appended { // the checksum of an append is computed on the way to the history
+	// A checksum that is not known yet is computed on the way to the history,
+	// and what is prepared is compared with it.
+	if j.o.Manual || w.versions[0].appended || v.SHA256 == [32]byte{} {
 		if kerr = keep(); kerr == nil {
 			kerr = j.markAppends(w)
 		}
