@@ -323,7 +323,11 @@ func TestHungDevice(t *testing.T) {
 			if abort {
 				o.left = "stat, read, ls, df and ps were answered before; the daemon ends when the device answers, verify 0"
 			}
-			o.enter("A failing device", "ext4: the device hangs and "+name)
+			fault := "ext4: the device hangs"
+			if hang > 0 {
+				fault += " for " + hang.String()
+			}
+			o.enter("A failing device", fault+" and "+name)
 		})
 	}
 }
