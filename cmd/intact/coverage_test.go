@@ -38,6 +38,9 @@ func readScripts(t *testing.T, root *cobra.Command) scripted {
 				continue
 			}
 			s.codes[m[1]] = true
+			if strings.HasPrefix(m[0], "interrupt ") {
+				s.codes["130"] = true
+			}
 			s.command(root, strings.Fields(m[2]))
 		}
 	}
@@ -87,7 +90,7 @@ func TestScriptsRunEverything(t *testing.T) {
 		}
 	}
 	walk(root)
-	for _, code := range []string{"1", "3", "4", "5", "6"} {
+	for _, code := range []string{"1", "3", "4", "5", "6", "130"} {
 		if !s.codes[code] {
 			t.Errorf("no script makes intact exit with %s", code)
 		}
