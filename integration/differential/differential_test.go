@@ -95,9 +95,6 @@ func TestAnything(t *testing.T) {
 				}})
 				r.finish()
 			})
-			if n, of := e.seen["refused though another holds it"], e.seen["not refused, as another holds it"]; n > 3+of/10 {
-				t.Errorf("%d of %d closes were refused though another process held the file", n, of)
-			}
 		})
 	}
 }
