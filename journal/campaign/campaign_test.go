@@ -16,7 +16,7 @@ import (
 // TestShortCampaign is a taste of what the command does for hours.
 func TestShortCampaign(t *testing.T) {
 	t.Parallel()
-	for _, v := range campaign(config{seed: 1, states: 1500, every: 97, lenient: true}).wrong {
+	for _, v := range campaign(config{seed: 1, states: 1500, every: 97}).wrong {
 		t.Error(v)
 	}
 }
@@ -25,7 +25,7 @@ func TestShortCampaign(t *testing.T) {
 func TestRandomWorkloads(t *testing.T) {
 	t.Parallel()
 	for number := sequences; number < sequences+2; number++ {
-		n, wrong := config{lenient: true}.crashEverywhere(newWorkload(7, number))
+		n, wrong := config{}.crashEverywhere(newWorkload(7, number))
 		if n == 0 {
 			t.Errorf("workload %d: no states", number)
 		}
@@ -73,7 +73,7 @@ func TestNoticesWhatIsBroken(t *testing.T) {
 			}
 		})
 	}
-	if _, wrong := (config{lenient: true}).crashEverywhere(w); len(wrong) > 0 {
+	if _, wrong := (config{}).crashEverywhere(w); len(wrong) > 0 {
 		t.Errorf("with all syncs: %v", wrong[0])
 	}
 }

@@ -4,14 +4,15 @@ import "testing"
 
 // TestFound tries states that once broke a promise: a record that an earlier
 // process left was compared with another one, once what came before it in the
-// batch was on the disk.
+// batch was on the disk; and, the last, the end of a pack of which a sector was
+// never written passed for damage.
 func TestFound(t *testing.T) {
-	for _, text := range []string{"1142.59.1", "1151.68.1", "1299.50.1", "1321.127.3", "1485.88.1", "1606.167.1", "1644.199.2", "1685.165.3"} {
+	for _, text := range []string{"1142.59.1", "1151.68.1", "1299.50.1", "1321.127.3", "1485.88.1", "1606.167.1", "1644.199.2", "1685.165.3", "1225.88.1"} {
 		s, err := parseState(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := campaign(config{seed: 1, only: &s, lenient: true})
+		r := campaign(config{seed: 1, only: &s})
 		if r.states != 1 {
 			t.Errorf("%s: %d states were tried", text, r.states)
 		}
