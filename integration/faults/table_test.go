@@ -54,7 +54,7 @@ var sections = []struct{ name, about string }{
 	{"No descriptors left", "The daemon may have 64 descriptors."},
 	{"A disk that hangs", "One operation takes long."},
 	{"A failing device", "The block device below the file system below the mount fails, or hangs, from a moment on;\nafter the fault it is healed, and the file system and intact are mounted again."},
-	{"A byte changed on the disk", "In turn, bytes all over each file of a directory whose daemon was killed; `intact verify` and `intact recover` look.\nNo plain file ever had a content that nobody saved. A limit: a change in the last record before a kill can't be\ntold from a write that was not finished, and that commit is dropped."},
+	{"A byte changed on the disk", "In turn, bytes all over each file of a directory whose daemon was killed; `intact verify` and `intact recover` look.\nNo plain file ever had a content that nobody saved. A limit: a change in the last record before a kill can't be\ntold from a write that was not finished: that commit is not replayed; it is named, and its content, if whole,\nis in the quarantine."},
 }
 
 func (r *report) markdown() string {
