@@ -69,6 +69,8 @@ func (c *backingContent) Close() error {
 func (c *backingContent) pages(off, n int64) []byte {
 	c.once.Do(func() {
 		if m, err := unix.Mmap(c.fd, 0, int(c.size), unix.PROT_READ, unix.MAP_SHARED); err == nil {
+			// What is not in memory is read ahead, as it is for read(2).
+			_ = unix.Madvise(m, unix.MADV_SEQUENTIAL)
 			c.mapped = m
 		}
 	})
