@@ -108,7 +108,8 @@ func toJSON(name string, text []byte) ([]byte, error) {
 	var err error
 	switch strings.ToLower(path.Ext(name)) {
 	case ".yaml", ".yml":
-		err = yaml.Unmarshal(text, &v)
+		// Keys that are twice are no matter here, and looking for them takes quadratic time.
+		err = yaml.Load(text, &v, yaml.WithUniqueKeys(false))
 	case ".toml":
 		err = toml.Unmarshal(text, &v)
 	case ".jsonl", ".ndjson":

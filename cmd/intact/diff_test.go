@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -67,5 +68,30 @@ func TestSummary(t *testing.T) {
 		if got := summary("a.json", []byte(tt.before), []byte(tt.after)); got != tt.want {
 			t.Errorf("%s to %s is %q, want %q", tt.before, tt.after, got, tt.want)
 		}
+	}
+}
+
+// Large mappings are compared in time that follows their size, and a stream of
+// several documents by its lines: values would be of the first alone.
+func TestStructuralYAML(t *testing.T) {
+	var large strings.Builder
+	for i := range 20_000 {
+		fmt.Fprintf(&large, "key%d: %d\n", i, i)
+	}
+	for _, tt := range []struct {
+		name, before, after string
+		changes             int
+		ok                  bool
+	}{
+		{"many keys", large.String(), large.String() + "more: 1\n", 1, true},
+		{"a key twice", "a: 1\na: 2\n", "a: 3\n", 1, true},
+		{"several documents", "a: 1\n---\nb: 1\n", "a: 1\n---\nb: 2\n", 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			changes, ok := structural("f.yaml", []byte(tt.before), []byte(tt.after))
+			if ok != tt.ok || len(changes) != tt.changes {
+				t.Errorf("%d changes, %v, want %d, %v", len(changes), ok, tt.changes, tt.ok)
+			}
+		})
 	}
 }

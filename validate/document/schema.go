@@ -69,7 +69,7 @@ func (s *Schema) YAML(content []byte) *validate.Error {
 			return nil // the end: the documents were read before
 		}
 		var value any
-		if err := node.Load(&value); err != nil {
+		if err := node.Load(&value, yaml.WithUniqueKeys(false)); err != nil { // looking for them takes quadratic time
 			return yamlFault(content, err)
 		}
 		plain, err := asJSON(value)
