@@ -130,12 +130,24 @@ func Tool(t testing.TB, name string) string {
 	if name != "python3" {
 		return path
 	}
+	return interpreter(path)
+}
+
+var interpreters sync.Map // of the paths that were asked already
+
+// interpreter is the program behind a path that may be a shim.
+func interpreter(path string) string {
+	if known, ok := interpreters.Load(path); ok {
+		return known.(string)
+	}
+	found := path
 	if out, err := exec.Command(path, "-c", "import sys; print(sys.executable)").Output(); err == nil {
 		if resolved := strings.TrimSpace(string(out)); resolved != "" {
-			return resolved
+			found = resolved
 		}
 	}
-	return path
+	interpreters.Store(path, found)
+	return found
 }
 
 // Eventually polls until the condition holds, and fails the test when it
