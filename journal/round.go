@@ -69,13 +69,15 @@ func (w *job) newest() *version { return w.versions[len(w.versions)-1] }
 // round publishes some paths and marks them with one record. left are those
 // that it gave up for a more urgent one before they began.
 func (j *Journal) round(ctx context.Context, paths []string, m manner) (left []string, err error) {
-	// A version must be durable here before it is anywhere else: its
-	// number would be given away twice after a crash.
-	if err := j.syncSegment(); err != nil {
-		return nil, err
-	}
 	r, err := j.claim(ctx, paths, m)
 	if err != nil {
+		return nil, err
+	}
+	// A version must be durable here before it is anywhere else: its
+	// number would be given away twice after a crash. What is committed
+	// from here on is none of the round's.
+	if err := j.syncSegment(); err != nil {
+		j.giveUp(r)
 		return nil, err
 	}
 	j.work(r, func(w *job) { w.err = j.publishPath(ctx, w) })
