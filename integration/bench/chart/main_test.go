@@ -81,3 +81,11 @@ func TestChartRefusesWhatIsNotAReport(t *testing.T) {
 		t.Error("no error for a torn report")
 	}
 }
+
+func TestWhatWasLeftOutSaysWhyInItsLine(t *testing.T) {
+	var out strings.Builder
+	tabulate(&out, []result.Report{{Results: []result.Result{{Name: "too much", Notes: []string{"left out: the time was up"}}}}})
+	if got := out.String(); !strings.HasSuffix(got, "| too much | left out: the time was up |  |\n") {
+		t.Errorf("got %s", got)
+	}
+}

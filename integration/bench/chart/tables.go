@@ -26,15 +26,21 @@ func tabulate(w io.Writer, reports []result.Report) {
 			for _, b := range res.Bars {
 				ratios = append(ratios, fmt.Sprintf("%s / %s: **%.2f**", b.Variant, b.Base, b.Ratio))
 			}
+			if unmeasured(res) {
+				times = res.Notes
+			}
 			fmt.Fprintf(w, "| %s | %s | %s |\n", res.Name, strings.Join(times, "<br>"), strings.Join(ratios, "<br>"))
 		}
 		for _, res := range r.Results {
-			if len(res.Notes) > 0 {
+			if len(res.Notes) > 0 && !unmeasured(res) {
 				fmt.Fprintf(w, "\n%s:\n\n```\n%s\n```\n", res.Name, strings.Join(res.Notes, "\n"))
 			}
 		}
 	}
 }
+
+// unmeasured tells whether there are only words of why.
+func unmeasured(res result.Result) bool { return len(res.Rows) == 0 && len(res.Bars) == 0 }
 
 // rounded is a duration with three digits.
 func rounded(d time.Duration) string {
