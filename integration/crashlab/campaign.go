@@ -47,6 +47,7 @@ type meta struct {
 	// came before this operation of the log that Ledger is about.
 	Crash  int
 	Nested bool
+	Want   digest // what recovery must lead to, of a Nested one
 }
 
 // Run runs the campaign. The error is for a laboratory that does not work,
@@ -92,7 +93,7 @@ func (c Campaign) Run(ctx context.Context, lab *Lab) (Tally, error) {
 func saveLog(rec *Recording, seed uint64, v *Violation, log *recdisk.Disk) error {
 	m := meta{Type: rec.Type.Name, Seed: seed, From: rec.Ledger.Begin, Ledger: rec.Ledger}
 	if v.Parent != nil {
-		m.From, m.Crash, m.Nested = 0, v.Parent.End, true
+		m.From, m.Crash, m.Nested, m.Want = 0, v.Parent.End, true, v.want
 	}
 	note, err := json.Marshal(m)
 	if err != nil {
@@ -147,7 +148,7 @@ func (l *Lab) Replay(ctx context.Context, path string, number int, subject Subje
 	}
 	x := exam{kind: kind, subject: subject, ledger: m.Ledger, end: state.End}
 	if m.Nested {
-		x.end = m.Crash
+		x.end, x.want = m.Crash, m.Want
 	}
 	_, err = l.examine(ctx, image.Path(), x)
 	var v *Violation

@@ -39,6 +39,8 @@ type Violation struct {
 	Parent *blocklog.State // the state in whose recovery the crash came
 	Err    error
 	Log    string // file with the log that leads to State, for Replay; may be empty
+
+	want digest // what the recovery should have led to, for Replay
 }
 
 // Error implements error.
@@ -121,7 +123,7 @@ func (x exam) ask(ctx context.Context, data string) (result, error) {
 		{PhaseAgain, func() error { return x.again(ctx, data, found.digest) }},
 	} {
 		if err := q.ask(); err != nil {
-			return result{}, &Violation{Phase: q.phase, Err: err}
+			return result{}, &Violation{Phase: q.phase, Err: err, want: x.want}
 		}
 	}
 	return found, nil
@@ -168,13 +170,13 @@ func checkFiles(data string, allowed map[string]ledger.Allowed) error {
 			errs = append(errs, fmt.Errorf("%s: nobody saved it", e.Name()))
 		}
 	}
-	for name, a := range allowed {
+	for _, name := range slices.Sorted(maps.Keys(allowed)) { // a replay must say the same
 		content, err := os.ReadFile(filepath.Join(data, name))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, a.Check(name, content, err == nil))
+		errs = append(errs, allowed[name].Check(name, content, err == nil))
 	}
 	return errors.Join(errs...)
 }
@@ -182,13 +184,14 @@ func checkFiles(data string, allowed map[string]ledger.Allowed) error {
 // inspect asks for every acknowledged version.
 func (x exam) inspect(ctx context.Context, data string) error {
 	kept := x.ledger.Kept(x.end)
-	got, err := x.subject.Inspect(ctx, data, slices.Sorted(maps.Keys(kept)))
+	names := slices.Sorted(maps.Keys(kept))
+	got, err := x.subject.Inspect(ctx, data, names)
 	if errors.Is(err, ErrNoHistory) {
 		return nil
 	}
 	errs := []error{err}
-	for name, want := range kept {
-		for _, n := range want {
+	for _, name := range names {
+		for _, n := range kept[name] {
 			if err == nil && !ledger.Has(name, got[name], n) {
 				errs = append(errs, fmt.Errorf("%s: version %d is not in history, which has %v: %w", name, n, got[name], ledger.ErrLost))
 			}
@@ -225,14 +228,14 @@ func digestOf(data string) (digest, error) {
 // compare says which files differ.
 func compare(got, want digest) error {
 	var errs []error
-	for name, sum := range want {
+	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if other, ok := got[name]; !ok {
 			errs = append(errs, fmt.Errorf("%s: is gone", name))
-		} else if other != sum {
+		} else if other != want[name] {
 			errs = append(errs, fmt.Errorf("%s: has other bytes", name))
 		}
 	}
-	for name := range got {
+	for _, name := range slices.Sorted(maps.Keys(got)) {
 		if _, ok := want[name]; !ok {
 			errs = append(errs, fmt.Errorf("%s: is new", name))
 		}
