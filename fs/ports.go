@@ -161,9 +161,9 @@ type Refusal struct {
 
 // Writer is who made a change.
 type Writer struct {
-	PID     uint32 // thread group id; 0: unknown
-	UID     uint32
-	Program string // comm
+	PID     uint32 `json:"pid"` // thread group id; 0: unknown
+	UID     uint32 `json:"uid"`
+	Program string `json:"program"` // comm
 }
 
 // Rules says which paths are protected, and how their content is judged.

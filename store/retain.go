@@ -82,8 +82,9 @@ func (s *Store) retainRound(ctx context.Context) {
 	}
 }
 
-// Prune applies the retention policy to path and all below it now; dry only
-// tells what would go.
+// Prune applies the retention policy to path and all below it now, to the last
+// version: whoever asks does not mind that packs are written anew for little,
+// as the rounds behind do. dry only tells what would go.
 func (s *Store) Prune(ctx context.Context, path string, dry bool) ([]backup.PlanResult, error) {
 	if s.readOnly && !dry {
 		return nil, ErrReadOnly
@@ -95,9 +96,11 @@ func (s *Store) Prune(ctx context.Context, path string, dry bool) ([]backup.Plan
 	if err != nil {
 		return nil, err
 	}
+	policy := s.policy
+	policy.Slack = 0
 	var plans []backup.PlanResult
 	for _, p := range paths {
-		plan, err := s.history.Expire(ctx, p, s.policy, s.now(), dry)
+		plan, err := s.history.Expire(ctx, p, policy, s.now(), dry)
 		if err != nil {
 			return plans, s.kind(err)
 		}

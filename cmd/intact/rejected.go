@@ -53,7 +53,7 @@ func (a *app) rejectedList(ctx context.Context, arg string) error {
 			return err
 		}
 		if a.asJSON {
-			return a.printJSON(list)
+			return a.printJSON(quarantinedList(list))
 		}
 		if len(list) == 0 {
 			a.tell("nothing was refused")
@@ -145,7 +145,7 @@ func (a *app) rejectedShowCommand() *cobra.Command {
 				}
 				r, err := showRejected(ctx, c, id, w)
 				if err == nil && a.asJSON {
-					err = a.printJSON(r)
+					err = a.printJSON(quarantinedOf(r))
 				}
 				return err
 			})
@@ -229,7 +229,7 @@ func (a *app) rejectedDropCommand() *cobra.Command {
 				}
 			}
 			if a.asJSON {
-				return a.printJSON(dropped)
+				return a.printJSON(quarantinedList(dropped))
 			}
 			for _, r := range dropped {
 				if err := a.printf("%s: dropped\n", r.ID); err != nil {
