@@ -52,6 +52,9 @@ func (s *fileSystem) attributes(n *node, caller *fuse.InHeader, out *fuse.Attr) 
 	s.names.RLock()
 	st, err := s.stat(n)
 	s.names.RUnlock()
+	if n.id == rootID {
+		st, err = s.rootSeen.or(st, err)
+	}
 	if err != nil {
 		return 0, err
 	}

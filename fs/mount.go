@@ -74,19 +74,20 @@ type Options struct {
 
 // fileSystem serves the kernel's requests. It is safe for concurrent use.
 type fileSystem struct {
-	root    string
-	rootFD  int
-	rootDev uint64
-	control string
-	store   Store
-	rules   Rules
-	log     *slog.Logger
-	now     func() time.Time
-	idle    time.Duration
-	server  *fuse.Server
-	ctx     context.Context // of the mount: requests outlive whoever asked
-	who     *caller.Table
-	locks   *locks.Table
+	root     string
+	rootFD   int
+	rootDev  uint64
+	rootSeen lastSeen
+	control  string
+	store    Store
+	rules    Rules
+	log      *slog.Logger
+	now      func() time.Time
+	idle     time.Duration
+	server   *fuse.Server
+	ctx      context.Context // of the mount: requests outlive whoever asked
+	who      *caller.Table
+	locks    *locks.Table
 
 	tree    *tree
 	handles handleTable
