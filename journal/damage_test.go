@@ -28,6 +28,40 @@ func killed(t testing.TB, n, size int) (*disktest.Disk, []string) {
 	return d.AfterCrash(nil, 0), contents
 }
 
+// TestSealedBeforeItsSync kills the process between the write of an end record
+// and its sync. The next one finds the segment sealed in the cache, and must not
+// begin another that is durable before it.
+func TestSealedBeforeItsSync(t *testing.T) {
+	t.Parallel()
+	d := disktest.New()
+	j := mustOpen(t, d, small(nil))
+	if _, err := j.Commit(background0, put("a.json", "one")); err != nil {
+		t.Fatal(err)
+	}
+	j.w.buf = appendRecord(j.w.buf, j.w.active.salt, record{seq: j.w.active.seq, stable: j.w.stable, tx: j.lastNumber(), typ: recordEnd})
+	if err := j.w.flush(j, false); err != nil {
+		t.Fatal(err)
+	}
+	killed := d.Clone()
+	j = mustOpen(t, killed, small(nil))
+	if _, err := j.Commit(background0, put("b.json", "two")); err != nil {
+		t.Fatal(err)
+	}
+	crashed := killed.AfterCrash(nil, 0)
+	j, report, err := Open(crashed, small(nil))
+	if err != nil || len(report.Damage) > 0 {
+		t.Fatalf("after the crash: %v, damage %v", err, report.Damage)
+	}
+	for _, path := range []string{"a.json", "b.json"} {
+		if _, ok := j.Pending(path); !ok {
+			t.Errorf("%s is not there", path)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestByteFlippedAtEveryOffset flips bits of each byte of a segment with live
 // records, in use for the second time. Each flip is told as damage or as a
 // torn end, or makes no difference; invalid content is never served.

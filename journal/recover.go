@@ -192,10 +192,11 @@ func (j *Journal) takeOver(sc *scan) error {
 		h.prev = last.seq
 		if !last.sealed {
 			h.prevEnd = last.end
-			if err := rewriteTail(last); err != nil {
-				sc.close()
-				return err
-			}
+		}
+		// An end record may be in the cache alone, too.
+		if err := rewriteTail(last); err != nil {
+			sc.close()
+			return err
 		}
 	}
 	surplus := j.sortOut(sc, last)
@@ -231,16 +232,18 @@ func (j *Journal) sortOut(sc *scan, last *scanned) (surplus []*segment) {
 	return surplus
 }
 
-// rewriteTail writes what was read from a segment without an end once more,
-// and syncs it: the process that wrote it may have died before its sync, or
-// after one that failed, and the cache doesn't tell. The bytes are the same, so
-// that a crash in the middle of it tears nothing.
+// rewriteTail writes once more what was read from the last segment and is not
+// known to be synced, its end record included, and syncs it: the process that
+// wrote it may have died before its sync, or after one that failed, and the
+// cache doesn't tell. The bytes are the same, so that a crash in the middle of it
+// tears nothing.
 func rewriteTail(s *scanned) error {
-	buf := make([]byte, s.end-segmentHeaderSize)
-	if _, err := s.file.ReadAt(buf, segmentHeaderSize); err != nil && !errors.Is(err, io.EOF) {
+	from := max(s.stable, segmentHeaderSize)
+	buf := make([]byte, s.end-from)
+	if _, err := s.file.ReadAt(buf, from); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read end of journal: %w", err)
 	}
-	if _, err := s.file.WriteAt("recover:rewrite", buf, segmentHeaderSize); err != nil {
+	if _, err := s.file.WriteAt("recover:rewrite", buf, from); err != nil {
 		return fmt.Errorf("rewrite end of journal: %w", err)
 	}
 	if err := s.file.Sync("recover:sync"); err != nil {

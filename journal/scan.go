@@ -16,6 +16,7 @@ type scanned struct {
 	*segment
 	records int
 	end     int64 // behind the last good record
+	stable  int64 // all before was synced, as the last good record says
 	sealed  bool  // by an end record
 	torn    int64 // bytes behind end that look like the start of a record
 	broken  bool  // not readable up to where it must be
@@ -215,6 +216,7 @@ func (sc *scan) readSegment(s *scanned, buf []byte, mustEnd int64, after bool, v
 // visitRecord keeps what a scan itself wants to know of a record.
 func (sc *scan) visitRecord(s *scanned, off, size int64, r record, after bool, v visit) error {
 	s.records++
+	s.stable = max(s.stable, r.stable)
 	sc.lastTx = max(sc.lastTx, r.tx)
 	switch r.typ {
 	case recordEnd:
