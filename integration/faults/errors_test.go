@@ -55,16 +55,7 @@ func (r *rig) remounted(t *testing.T) {
 	t.Helper()
 	r.stop()
 	r.plan.set(t)
-	if err := r.checkPlain(r.Dir); err != nil {
-		t.Errorf("before recovery: %v", err)
-	}
-	r.mustStart()
-	r.stillReads(t)
-	if err := save("after.json", small)(r); err != nil {
-		t.Errorf("a save after the remount: %v", err)
-	}
-	r.mustStop()
-	r.checkAfter(t)
+	r.remountedFrom(t)
 }
 
 // TestDiskErrors makes the disk fail at the steps of a save: the program sees
