@@ -202,10 +202,10 @@ func readNames(dir *os.File) ([]fuse.DirEntry, error) {
 		if err != nil || n == 0 {
 			return entries, err
 		}
-		for todo := buf[:n]; len(todo) > 0; {
+		for rest := buf[:n]; len(rest) > 0; {
 			var e fuse.DirEntry
-			used := e.Parse(todo)
-			todo = todo[used:]
+			used := e.Parse(rest)
+			rest = rest[used:]
 			entries = append(entries, e)
 		}
 	}

@@ -219,13 +219,13 @@ func numbers(dir int) ([]uint32, error) {
 		if err != nil || n == 0 {
 			return ns, err
 		}
-		for todo := buf[:n]; len(todo) > 0; {
+		for rest := buf[:n]; len(rest) > 0; {
 			// No pointer to a Dirent: the last one is shorter than that.
-			size := binary.NativeEndian.Uint16(todo[unsafe.Offsetof(unix.Dirent{}.Reclen):])
-			if n, ok := number(todo[unsafe.Offsetof(unix.Dirent{}.Name):size]); ok {
+			size := binary.NativeEndian.Uint16(rest[unsafe.Offsetof(unix.Dirent{}.Reclen):])
+			if n, ok := number(rest[unsafe.Offsetof(unix.Dirent{}.Name):size]); ok {
 				ns = append(ns, n)
 			}
-			todo = todo[size:]
+			rest = rest[size:]
 		}
 	}
 }
