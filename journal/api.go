@@ -35,7 +35,9 @@ type Writer struct {
 // Put is a content to become the newest version of Path. The bytes are
 // either Inline or in Stage; the caller changes neither after Commit began.
 type Put struct {
-	Path   string
+	Path string
+	// Links are the other names of the file, which get the version too.
+	Links  []string
 	Attr   disk.Attr
 	Inline []byte
 	// Stage is a name from NewStage whose file holds the complete content.
@@ -58,6 +60,7 @@ type Version struct {
 	Tx     TxID
 	Time   time.Time
 	Path   string
+	Links  []string // other names of the file, as hard links
 	Size   int64
 	SHA256 [32]byte
 	Attr   disk.Attr

@@ -16,7 +16,9 @@ import (
 // AppendPut is bytes to follow the newest version of Path. They travel in a
 // record of their own: what it costs follows them, not the size of the file.
 type AppendPut struct {
-	Path  string
+	Path string
+	// Links are the other names of the file, which get the version too.
+	Links []string
 	Attr  disk.Attr
 	Bytes []byte // at most Options.MaxInline; not changed after Append began
 	// BaseSize is the size of the version they follow, in bytes.
@@ -44,7 +46,7 @@ func (j *Journal) Append(ctx context.Context, p AppendPut) (Version, error) {
 }
 
 func (j *Journal) append(ctx context.Context, p AppendPut) (Version, error) {
-	whole := Put{Path: p.Path, Attr: p.Attr, Inline: p.Bytes, Size: int64(len(p.Bytes)), Who: p.Who, Note: p.Note}
+	whole := Put{Path: p.Path, Links: p.Links, Attr: p.Attr, Inline: p.Bytes, Size: int64(len(p.Bytes)), Who: p.Who, Note: p.Note}
 	if err := j.checkPut(whole); err != nil {
 		return Version{}, err
 	}
@@ -60,7 +62,7 @@ func (j *Journal) append(ctx context.Context, p AppendPut) (Version, error) {
 	r := newRequest(recordAppend)
 	defer r.release()
 	r.version = &version{
-		Version: Version{Time: j.o.Now(), Path: p.Path, Size: p.BaseSize + int64(len(p.Bytes)), SHA256: p.SHA256,
+		Version: Version{Time: j.o.Now(), Path: p.Path, Links: p.Links, Size: p.BaseSize + int64(len(p.Bytes)), SHA256: p.SHA256,
 			Attr: p.Attr, Base: p.BaseTx, Who: p.Who, Note: p.Note},
 		baseSize: p.BaseSize,
 		appended: true,
@@ -70,7 +72,7 @@ func (j *Journal) append(ctx context.Context, p AppendPut) (Version, error) {
 	if r.size() > j.maxRecord() {
 		return Version{}, ErrTooLarge
 	}
-	if err := j.submit(r); err != nil {
+	if err := j.submitVersion(ctx, r); err != nil {
 		return Version{}, err
 	}
 	j.mu.Lock() // the checkpointer may be filling in the checksum
@@ -78,16 +80,9 @@ func (j *Journal) append(ctx context.Context, p AppendPut) (Version, error) {
 	return r.version.Version, nil
 }
 
-// awaitBase waits until no version of the path is on its way into the
-// journal, and then compares the newest one with the base of v. The caller
-// holds mu, and queues v before it gives it back.
-func (j *Journal) awaitBase(v *version) error {
-	for j.onItsWay(v.Path) {
-		j.settled.Wait()
-	}
-	if err := j.usable(); err != nil {
-		return err
-	}
+// checkBase compares the newest version of the path with the base of v. The
+// caller holds mu.
+func (j *Journal) checkBase(v *version) error {
 	if newest := j.index.newest(v.Path); newest != nil {
 		if newest.Size != v.baseSize || (v.Base != 0 && newest.Tx != v.Base) {
 			return ErrMoved

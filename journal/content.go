@@ -27,7 +27,7 @@ func (f fileContent) Size() int64 { return f.size }
 // content.
 func (j *Journal) OpenPending(path string) (Version, Content, bool, error) {
 	j.mu.Lock()
-	v := j.index.newest(path)
+	v := j.index.find(path)
 	if v == nil {
 		j.mu.Unlock()
 		return Version{}, nil, false, nil

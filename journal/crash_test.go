@@ -93,6 +93,7 @@ func recoverAndCheck(t *testing.T, d *disktest.Disk, h *memoryHistory, l *ledger
 		t.Fatalf("after a checkpoint %d versions are pending, %d stranded", s.Pending, s.Stranded)
 	}
 	l.wantDurable(t, j, d)
+	l.wantLinked(t, d)
 	l.wantKept(t, h)
 	v, err := j.Commit(background0, put("later.json", "later"))
 	if err != nil || v.Tx <= l.maxTx {

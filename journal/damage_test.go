@@ -195,7 +195,7 @@ func TestMissingPieces(t *testing.T) {
 	build := func(t *testing.T) (*disktest.Disk, *Journal) {
 		d := disktest.New()
 		j := mustOpen(t, d, small(nil))
-		if _, err := putStaged(background0, j, "big.json", big); err != nil {
+		if _, err := putStaged(background0, j, put("big.json", big)); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 20 {

@@ -146,19 +146,18 @@ func text(label string, n int) string {
 }
 
 // putStaged commits a content through a stage of the caller's.
-func putStaged(ctx context.Context, j *Journal, path, content string) (Version, error) {
+func putStaged(ctx context.Context, j *Journal, p Put) (Version, error) {
 	name, f, err := j.NewStage()
 	if err != nil {
 		return Version{}, err
 	}
-	_, err = f.WriteAt("test:stage", []byte(content), 0)
+	_, err = f.WriteAt("test:stage", p.Inline, 0)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
 		return Version{}, err
 	}
-	p := put(path, content)
 	p.Inline, p.Stage = nil, name
 	v, err := j.Commit(ctx, p)
 	if err != nil {
@@ -204,10 +203,11 @@ type ledger struct {
 	acked   map[string]int      // index of the newest acknowledged one
 	ackedTx map[string][]TxID
 	maxTx   TxID
+	links   map[string][]string // other names of a path
 }
 
 func newLedger(before map[string]string) *ledger {
-	l := &ledger{started: map[string][]string{}, acked: map[string]int{}, ackedTx: map[string][]TxID{}}
+	l := &ledger{started: map[string][]string{}, acked: map[string]int{}, ackedTx: map[string][]TxID{}, links: map[string][]string{}}
 	for path, content := range before {
 		l.started[path] = []string{content}
 	}
@@ -216,26 +216,50 @@ func newLedger(before map[string]string) *ledger {
 
 // commit runs one commit and enters it.
 func (l *ledger) commit(j *Journal, path, content string, staged bool) error {
-	if len(l.started[path]) == 0 {
-		l.started[path] = []string{absent}
+	names := append([]string{path}, l.links[path]...)
+	for _, name := range names {
+		if len(l.started[name]) == 0 {
+			l.started[name] = []string{absent}
+		}
+		l.started[name] = append(l.started[name], content)
 	}
-	l.started[path] = append(l.started[path], content)
+	p := put(path, content)
+	p.Links = l.links[path]
 	var v Version
 	var err error
 	if staged {
-		v, err = putStaged(background0, j, path, content)
+		v, err = putStaged(background0, j, p)
 	} else {
-		v, err = j.Commit(background0, put(path, content))
+		v, err = j.Commit(background0, p)
 	}
-	if err == nil {
-		l.acked[path] = len(l.started[path]) - 1
-		l.ackedTx[path] = append(l.ackedTx[path], v.Tx)
-		l.maxTx = max(l.maxTx, v.Tx)
-	} else {
-		// Without a crash the one before is the newest again.
-		l.started[path] = append(l.started[path], l.started[path][len(l.started[path])-2])
+	for _, name := range names {
+		if started := l.started[name]; err == nil {
+			l.acked[name] = len(started) - 1
+			l.ackedTx[name] = append(l.ackedTx[name], v.Tx)
+			l.maxTx = max(l.maxTx, v.Tx)
+		} else {
+			// Without a crash the one before is the newest again.
+			l.started[name] = append(started, started[len(started)-2])
+		}
 	}
 	return err
+}
+
+// wantLinked checks that the names of each file that was committed to are the
+// same file beneath.
+func (l *ledger) wantLinked(t testing.TB, d *disktest.Disk) {
+	t.Helper()
+	for path, links := range l.links {
+		if len(l.ackedTx[path]) == 0 {
+			continue
+		}
+		of, err := d.Stat(path)
+		for _, name := range links {
+			if info, lerr := d.Stat(name); err != nil || lerr != nil || info.Ino != of.Ino {
+				t.Fatalf("%s is inode %d (%v), %s is %d (%v)", path, of.Ino, err, name, info.Ino, lerr)
+			}
+		}
+	}
 }
 
 const absent = "\x00absent"

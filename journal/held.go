@@ -19,7 +19,7 @@ type held struct {
 	file disk.File
 }
 
-// holdOld opens the present target before another file takes its name. The
+// holdOld opens what has a name before another file takes it. The
 // rename frees the blocks of the old file, and a file system may write other
 // things into them before the rename itself is durable (ext4 does with
 // data=writeback). A power failure in between would bring the old name back
@@ -27,11 +27,11 @@ type held struct {
 //
 // It does not help against the process being killed and the power failing
 // right after; nothing that a process can hold does.
-func (j *Journal) holdOld(w *job) error {
-	f, err := j.d.Open(w.path)
+func (j *Journal) holdOld(w *job, name string) error {
+	f, err := j.d.Open(name)
 	switch {
 	case err == nil:
-		w.old = f
+		w.old = append(w.old, held{parentOf(name), f})
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.EACCES):
 		// There is none, or one that this user must not read.
 	default:
@@ -46,23 +46,18 @@ func (j *Journal) letGo(jobs []*job, dirs map[string]error) {
 	var gone []disk.File
 	synced := func(dir string) bool { err, done := dirs[dir]; return done && err == nil }
 	j.mu.Lock()
-	keep := j.old[:0]
-	for _, h := range j.old {
+	all := j.old
+	for _, w := range jobs {
+		all = append(all, w.old...)
+		w.old = nil
+	}
+	keep := all[:0]
+	for _, h := range all {
 		if synced(h.dir) {
 			gone = append(gone, h.file)
 		} else {
 			keep = append(keep, h)
 		}
-	}
-	for _, w := range jobs {
-		switch dir := parentOf(w.path); {
-		case w.old == nil:
-		case synced(dir):
-			gone = append(gone, w.old)
-		default:
-			keep = append(keep, held{dir, w.old})
-		}
-		w.old = nil
 	}
 	for len(keep) > maxHeldOld {
 		gone = append(gone, keep[0].file)

@@ -49,6 +49,7 @@ func (v *version) weight() int64 { return v.Size - v.baseSize + versionOverhead 
 type index struct {
 	paths map[string][]*version // oldest first, never empty
 	tree  map[string]map[string]int
+	links map[string]linked // by the other names of files that have several
 	count int
 	bytes int64 // sum of weights
 	held  int64 // bytes of contents in memory
@@ -57,7 +58,7 @@ type index struct {
 }
 
 func newIndex(maxHeld int64) *index {
-	return &index{paths: map[string][]*version{}, tree: map[string]map[string]int{}, maxHeld: maxHeld}
+	return &index{paths: map[string][]*version{}, tree: map[string]map[string]int{}, links: map[string]linked{}, maxHeld: maxHeld}
 }
 
 // newest is the last version of path; nil if nothing is pending.
@@ -80,6 +81,7 @@ func (x *index) add(v *version, inline []byte) {
 		vs[i], vs[i-1] = vs[i-1], vs[i]
 	}
 	x.paths[v.Path] = vs
+	x.link(v)
 	x.count++
 	x.bytes += v.weight()
 	v.seg.pending++
@@ -95,6 +97,7 @@ func (x *index) forget(path string, tx TxID) []*version {
 	n := 0
 	for n < len(vs) && vs[n].Tx <= tx {
 		v := vs[n]
+		x.unlink(v)
 		x.count--
 		x.bytes -= v.weight()
 		v.seg.pending--
@@ -154,7 +157,7 @@ func rebase(vs []*version) {
 }
 
 // enter counts path in every directory above it. tree[dir][name] is how many
-// pending paths are at or below name.
+// pending paths, and other names of such, are at or below name.
 func (x *index) enter(path string, by int) {
 	for {
 		dir := parentOf(path)
@@ -191,10 +194,14 @@ func (x *index) names(dir string) []string {
 	return names
 }
 
-// below appends all paths at or below path; "" is everything.
+// below appends all paths at or below path, and those that have another name
+// there; "" is everything. A path may come several times.
 func (x *index) below(path string, out []string) []string {
 	if len(x.paths[path]) > 0 {
 		out = append(out, path)
+	}
+	if l, ok := x.links[path]; ok {
+		out = append(out, l.path)
 	}
 	for name := range x.tree[path] {
 		out = x.below(inDir(path, name), out)

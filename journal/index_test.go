@@ -61,7 +61,13 @@ func (p *plainIndex) check(t *rapid.T, x *index, segs []*segment) {
 			if parentOf(path) == dir {
 				names = append(names, strings.TrimPrefix(strings.TrimPrefix(path, dir), "/"))
 			}
-			if dir == "" || path == dir || strings.HasPrefix(path, dir+"/") {
+			all := []string{path}
+			for _, v := range p.of(path) {
+				all = append(all, v.Links...)
+			}
+			if slices.ContainsFunc(all, func(name string) bool {
+				return dir == "" || name == dir || strings.HasPrefix(name, dir+"/")
+			}) {
 				below = append(below, path)
 			}
 		}
@@ -72,6 +78,7 @@ func (p *plainIndex) check(t *rapid.T, x *index, segs []*segment) {
 		}
 		got = x.below(dir, nil)
 		sort.Strings(got)
+		got = slices.Compact(got)
 		if diff := cmp.Diff(below, got); diff != "" {
 			t.Fatalf("paths below %q (-want +got):\n%s", dir, diff)
 		}
@@ -84,7 +91,19 @@ func (p *plainIndex) check(t *rapid.T, x *index, segs []*segment) {
 		if got := x.newest(path); got != want {
 			t.Fatalf("newest of %s is %v, want %v", path, got, want)
 		}
+		for _, link := range linksOf(path) {
+			linked := want != nil && slices.ContainsFunc(p.of(path), func(v *version) bool { return slices.Contains(v.Links, link) })
+			if got := x.find(link); linked && got != want || !linked && got != nil {
+				t.Fatalf("version of %s, a link of %s, is %v, want %v", link, path, got, want)
+			}
+		}
 	}
+}
+
+// linksOf are the other names that a path may have here.
+func linksOf(path string) []string {
+	name := "of-" + strings.ReplaceAll(path, "/", "-")
+	return []string{"a/b/" + name, name}
 }
 
 // TestIndexAgainstModel adds and forgets versions in any order. Names of files
@@ -107,6 +126,7 @@ func TestIndexAgainstModel(t *testing.T) {
 			} else {
 				content := make([]byte, rapid.IntRange(0, 500).Draw(t, "size"))
 				v := &version{Version: Version{Tx: tx, Path: path, Size: int64(len(content))}, seg: segs[tx%2]}
+				v.Links = linksOf(path)[:rapid.IntRange(0, 2).Draw(t, "links")]
 				if slices.ContainsFunc(p.of(path), func(o *version) bool { return o.Tx > tx }) {
 					continue
 				}

@@ -192,7 +192,7 @@ func (j *Journal) commit(ctx context.Context, p Put) (Version, error) {
 	r := newRequest(recordCommit)
 	defer r.release()
 	r.version = &version{
-		Version: Version{Time: j.o.Now(), Path: p.Path, Size: p.Size, SHA256: p.SHA256, Attr: p.Attr,
+		Version: Version{Time: j.o.Now(), Path: p.Path, Links: p.Links, Size: p.Size, SHA256: p.SHA256, Attr: p.Attr,
 			Base: p.Base, Who: p.Who, Note: p.Note},
 		stage: p.Stage,
 	}
@@ -205,7 +205,7 @@ func (j *Journal) commit(ctx context.Context, p Put) (Version, error) {
 	if r.size() > j.maxRecord() {
 		return Version{}, ErrTooLarge
 	}
-	if err := j.submit(r); err != nil {
+	if err := j.submitVersion(ctx, r); err != nil {
 		return Version{}, err
 	}
 	return r.version.Version, nil
@@ -213,7 +213,7 @@ func (j *Journal) commit(ctx context.Context, p Put) (Version, error) {
 
 // checkPut refuses what could not be decoded again.
 func (j *Journal) checkPut(p Put) error {
-	if err := checkPath(p.Path); err != nil {
+	if err := checkNames(p.Path, p.Links); err != nil {
 		return err
 	}
 	switch {
@@ -314,11 +314,12 @@ func (j *Journal) usable() error {
 }
 
 // Pending is the newest committed version of path while the backing
-// directory does not have it; false if it does, or nothing was committed.
+// directory does not have it; false if it does, or nothing was committed. For
+// one of several names of a file it has the Path that the file was committed to.
 func (j *Journal) Pending(path string) (Version, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if v := j.index.newest(path); v != nil {
+	if v := j.index.find(path); v != nil {
 		return v.Version, true
 	}
 	return Version{}, false

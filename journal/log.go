@@ -55,8 +55,8 @@ func (j *Journal) submit(r *request) error {
 		j.mu.Unlock()
 		return err
 	}
-	if r.typ == recordAppend && !r.again {
-		if err := j.awaitBase(r.version); err != nil {
+	if r.version != nil && !r.again {
+		if err := j.awaitTurn(r.version); err != nil {
 			j.mu.Unlock()
 			return err
 		}

@@ -44,7 +44,7 @@ func appendCommit(buf []byte, p *commitPayload) []byte {
 	buf = le.AppendUint32(buf, p.Attr.GID)
 	buf = appendTime(buf, p.Attr.Atime)
 	buf = appendTime(buf, p.Attr.Mtime)
-	buf = appendString(buf, p.Path)
+	buf = appendString(buf, joinNames(p.Path, p.Links))
 	buf = appendString(buf, p.Who.Program)
 	buf = appendString(buf, p.Note)
 	buf = appendString(buf, p.stage)
@@ -155,7 +155,8 @@ func decodeCommit(tx TxID, buf []byte) (*commitPayload, error) {
 	p.Who.PID, p.Who.UID = c.u32(), c.u32()
 	p.Attr.Mode, p.Attr.UID, p.Attr.GID = c.u32(), c.u32(), c.u32()
 	p.Attr.Atime, p.Attr.Mtime = c.time(), c.time()
-	p.Path, p.Who.Program, p.Note, p.stage = c.str(), c.str(), c.str(), c.str()
+	p.Path, p.Links = splitNames(c.str())
+	p.Who.Program, p.Note, p.stage = c.str(), c.str(), c.str()
 	p.Attr.Xattrs = c.xattrs()
 	p.content = c.take(int(c.u32()))
 	if p.stage != "" && len(c.b) > 0 {
@@ -188,7 +189,7 @@ func (c *cursor) xattrs() map[string][]byte {
 // check refuses what Commit would not have written, so that no code behind
 // it meets a path outside the data directory or a negative size.
 func (p *commitPayload) check() error {
-	if err := checkPath(p.Path); err != nil {
+	if err := checkNames(p.Path, p.Links); err != nil {
 		return fmt.Errorf("%w: %w", errPayload, err)
 	}
 	if p.Size < 0 || p.baseSize < 0 || p.baseSize > p.Size {

@@ -336,7 +336,7 @@ func TestCopyOfAStageIsCompared(t *testing.T) {
 	d := freshDisk()
 	j := mustOpen(t, d, small(newHistory(d)))
 	content := text("large", 9000)
-	if _, err := putStaged(background0, j, "a.json", content); err != nil {
+	if _, err := putStaged(background0, j, put("a.json", content)); err != nil {
 		t.Fatal(err)
 	}
 	d.Heal(disktest.FailStep("publish:stage-attr", 1, syscall.EIO, false))

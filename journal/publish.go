@@ -119,6 +119,7 @@ func (j *Journal) due(path string, m manner) []string {
 	paths := j.index.below(path, nil)
 	first := func(p string) TxID { return j.index.paths[p][0].Tx }
 	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(first(a), first(b)) })
+	paths = slices.Compact(paths) // one may have come by several names
 	if !m.force {
 		paths = j.withoutWaiting(paths)
 	}

@@ -42,7 +42,7 @@ func TestPublishKeepsAttributesAndCoalesces(t *testing.T) {
 				content := text(fmt.Sprint(i), 500)
 				if !staged {
 					mustCommit(t, j, "a.json", content)
-				} else if _, err := putStaged(background0, j, "a.json", content); err != nil {
+				} else if _, err := putStaged(background0, j, put("a.json", content)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -83,7 +83,7 @@ func TestContentOutlivesPublishing(t *testing.T) {
 	j := mustOpen(t, d, small(nil))
 	j.index.maxHeld = 0 // contents are read back from the segment
 	mustCommit(t, j, "small.json", "small one")
-	if _, err := putStaged(background0, j, "big.json", text("big", 5000)); err != nil {
+	if _, err := putStaged(background0, j, put("big.json", text("big", 5000))); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{"small.json": "small one", "big.json": text("big", 5000)}
@@ -184,7 +184,7 @@ func TestFailedPublishIsTriedWithANewFile(t *testing.T) {
 				d := freshDisk()
 				j := mustOpen(t, d, small(newHistory(d)))
 				mustCommit(t, j, "a.json", "new a")
-				if _, err := putStaged(background0, j, "dir/b.json", text("new b", 4000)); err != nil {
+				if _, err := putStaged(background0, j, put("dir/b.json", text("new b", 4000))); err != nil {
 					t.Fatal(err)
 				}
 				d.Heal(disktest.FailStep(step, 1, errno, false))

@@ -241,7 +241,7 @@ func TestDiskWithoutLinks(t *testing.T) {
 			mem := freshDisk()
 			j := mustOpen(t, plainDisk{mem, errno}, small(newHistory(mem)))
 			content := text("large", 9000)
-			if _, err := putStaged(background0, j, "a.json", content); err != nil {
+			if _, err := putStaged(background0, j, put("a.json", content)); err != nil {
 				t.Fatal(err)
 			}
 			mustCheckpoint(t, j)
@@ -272,7 +272,7 @@ func TestDiskWithoutClones(t *testing.T) {
 func TestLinkFails(t *testing.T) {
 	mem := freshDisk()
 	j := mustOpen(t, plainDisk{mem, syscall.ENOSPC}, small(newHistory(mem)))
-	if _, err := putStaged(background0, j, "a.json", text("large", 9000)); err != nil {
+	if _, err := putStaged(background0, j, put("a.json", text("large", 9000))); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Checkpoint(background0); !errors.Is(err, syscall.ENOSPC) {

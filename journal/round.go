@@ -60,8 +60,11 @@ type job struct {
 	err      error
 	stranded error // why the target can't be replaced, now or later
 
-	// old is what the target was, open: see holdOld.
-	old disk.File
+	// linked are the links that have the new inode.
+	linked []string
+
+	// old is what the names had before, open: see holdOld.
+	old []held
 }
 
 func (w *job) newest() *version { return w.versions[len(w.versions)-1] }
@@ -255,6 +258,14 @@ type place struct {
 	ino  uint64
 }
 
+// syncDir makes the names in dir durable, and its own.
+func (j *Journal) syncDir(dir string) error {
+	if err := j.d.SyncDir("publish:sync-dir", dir); err != nil {
+		return err
+	}
+	return j.syncAbove(dir)
+}
+
 // syncParents syncs each touched directory once, and then lets go of the
 // files that were replaced in it.
 func (j *Journal) syncParents(jobs []*job) {
@@ -263,17 +274,16 @@ func (j *Journal) syncParents(jobs []*job) {
 		if w.err != nil || w.stranded != nil {
 			continue
 		}
-		dir := parentOf(w.path)
-		err, done := dirs[dir]
-		if !done {
-			err = j.d.SyncDir("publish:sync-dir", dir)
-			if err == nil {
-				err = j.syncAbove(dir)
+		for _, name := range append([]string{w.path}, w.linked...) {
+			dir := parentOf(name)
+			err, done := dirs[dir]
+			if !done {
+				err = j.syncDir(dir)
+				dirs[dir] = err
 			}
-			dirs[dir] = err
-		}
-		if err != nil {
-			w.err = fmt.Errorf("publish %s: %w", w.path, err)
+			if err != nil && w.err == nil {
+				w.err = fmt.Errorf("publish %s: %w", name, err)
+			}
 		}
 	}
 	j.letGo(jobs, dirs)

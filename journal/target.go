@@ -36,19 +36,37 @@ func (j *Journal) publishPath(ctx context.Context, w *job) error {
 	case err != nil:
 		return fmt.Errorf("publish %s: %w", w.path, err)
 	}
-	if exists && w.stranded == nil && !j.isOwn(w.path, info) {
-		if err := j.o.Preserver.Adopt(ctx, w.path); err != nil {
-			return fmt.Errorf("adopt %s into history: %w", w.path, err)
-		}
-	}
 	if w.stranded != nil {
 		return j.preserve(ctx, w)
+	}
+	if err := j.adoptOld(ctx, w); err != nil {
+		return err
 	}
 	err = j.keepAndReplace(ctx, w, info, exists)
 	if err != nil || w.stranded != nil {
 		return err
 	}
-	return j.remember(w.path)
+	return j.remember(w)
+}
+
+// adoptOld files what the names of a job have now in the history, if it came
+// there without us.
+func (j *Journal) adoptOld(ctx context.Context, w *job) error {
+	for _, name := range w.names() {
+		info, err := j.d.Stat(name)
+		switch {
+		case errors.Is(err, syscall.ENOENT), hopeless(err):
+			continue // what is in the way of a name is found when it is replaced
+		case err != nil:
+			return fmt.Errorf("publish %s: %w", name, err)
+		case !info.Mode.IsRegular(), j.isOwn(name, info):
+			continue
+		}
+		if err := j.o.Preserver.Adopt(ctx, name); err != nil {
+			return fmt.Errorf("adopt %s into history: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // keepAndReplace files the versions in the history and prepares the new
@@ -63,7 +81,10 @@ func (j *Journal) keepAndReplace(ctx context.Context, w *job, old disk.Info, exi
 		return fmt.Errorf("publish %s: %w", w.path, err)
 	}
 	if there {
-		return j.preserve(ctx, w)
+		if err := j.preserve(ctx, w); err != nil {
+			return err
+		}
+		return j.putLinks(w)
 	}
 	var temp string
 	prepare := func() (err error) { temp, err = j.prepare(v); return err }
@@ -94,6 +115,9 @@ func (j *Journal) keepAndReplace(ctx context.Context, w *job, old disk.Info, exi
 	if kerr == nil && hopeless(err) {
 		w.stranded, err = err, nil
 	}
+	if err == nil && w.stranded == nil {
+		err = j.putLinks(w)
+	}
 	if err != nil && kerr == nil {
 		return fmt.Errorf("publish %s: %w", w.path, err)
 	}
@@ -116,7 +140,7 @@ func (j *Journal) markAppends(w *job) error {
 
 // put gives the temporary file the name of the target.
 func (j *Journal) put(w *job, temp string) error {
-	if err := j.holdOld(w); err != nil {
+	if err := j.holdOld(w, w.path); err != nil {
 		return err
 	}
 	return j.rename(temp, w.path)
@@ -141,31 +165,33 @@ func (j *Journal) isOwn(path string, info disk.Info) bool {
 	return j.own[path] == seenOf(info)
 }
 
-func (j *Journal) remember(path string) error {
-	info, err := j.d.Stat(path)
-	if err != nil {
-		return fmt.Errorf("publish %s: %w", path, err)
+func (j *Journal) remember(w *job) error {
+	for _, name := range append([]string{w.path}, w.linked...) {
+		info, err := j.d.Stat(name)
+		if err != nil {
+			return fmt.Errorf("publish %s: %w", name, err)
+		}
+		j.mu.Lock()
+		if len(j.own) >= maxOwn {
+			clear(j.own) // costs a comparison by Adopt for each
+		}
+		j.own[name] = seenOf(info)
+		j.mu.Unlock()
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.own) >= maxOwn {
-		clear(j.own) // costs a comparison by Adopt for each
-	}
-	j.own[path] = seenOf(info)
 	return nil
 }
 
-// preserve hands the versions to the history, oldest first.
+// preserve hands the versions to the history of each name, oldest first.
 func (j *Journal) preserve(ctx context.Context, w *job) error {
 	for some := range slices.Chunk(withoutPrefixes(w.versions), keepAtOnce) {
-		if err := j.preserveSome(ctx, w.path, some); err != nil {
+		if err := j.preserveSome(ctx, w.names(), some); err != nil {
 			return fmt.Errorf("preserve %s: %w", w.path, err)
 		}
 	}
 	return nil
 }
 
-func (j *Journal) preserveSome(ctx context.Context, path string, versions []*version) error {
+func (j *Journal) preserveSome(ctx context.Context, names []string, versions []*version) error {
 	kept := make([]Kept, 0, len(versions))
 	var contents []Content
 	defer func() {
@@ -184,7 +210,12 @@ func (j *Journal) preserveSome(ctx context.Context, path string, versions []*ver
 		}
 		kept = append(kept, Kept{Version: v.Version, Content: c})
 	}
-	return j.o.Preserver.Preserve(ctx, path, kept)
+	for _, name := range names {
+		if err := j.o.Preserver.Preserve(ctx, name, kept); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // isThere says that the backing file is the stage of v itself: it was put
