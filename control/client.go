@@ -53,6 +53,22 @@ func (c *Client) Call(ctx context.Context, op string, args, result any, sink Sin
 	return err
 }
 
+// Ping waits until the daemon has answered at all: ErrSilent if it says nothing
+// for patience, an error of Call if it can't be talked to. One that does not
+// know the operation has answered.
+func (c *Client) Ping(ctx context.Context, patience time.Duration) error {
+	defer func(usual time.Duration) { c.patience = usual }(c.patience)
+	c.patience = patience
+	switch err := c.Call(ctx, OpPing, nil, nil, Sink{}); {
+	case errors.Is(err, ErrUnknownOp):
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrSilent
+	default:
+		return err
+	}
+}
+
 func (c *Client) call(op string, args, result any, sink Sink) error {
 	req := request{Op: op}
 	var err error

@@ -15,6 +15,7 @@ import (
 
 // The operations. The comment names what each takes and returns.
 const (
+	OpPing       = "ping"            // -, -: tells that somebody answers
 	OpStatus     = "status"          // -, StatusResult
 	OpCheckpoint = "checkpoint"      // -, -
 	OpLog        = "log"             // PathArgs, []store.Entry
@@ -143,6 +144,7 @@ type Service struct {
 // Handlers are the operations on v.
 func (v *Service) Handlers() Handlers {
 	return Handlers{
+		OpPing:       op(v.ping),
 		OpStatus:     op(v.status),
 		OpCheckpoint: op(v.checkpoint),
 		OpLog:        op(v.log),
@@ -181,6 +183,8 @@ func op[A, R any](f func(context.Context, A, Sink) (R, error)) Handler {
 		return f(ctx, args, sink)
 	}
 }
+
+func (v *Service) ping(context.Context, none, Sink) (none, error) { return none{}, nil }
 
 func (v *Service) status(context.Context, none, Sink) (StatusResult, error) {
 	return StatusResult{Dir: v.Dir, Mount: v.Mount, PID: os.Getpid(), Version: v.Version, Store: v.Store.Status()}, nil

@@ -258,3 +258,46 @@ func TestListenErrors(t *testing.T) {
 		})
 	}
 }
+
+// TestPing: whatever is said is an answer, if somebody is there who could say more.
+func TestPing(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer string
+		want         error
+	}{
+		{"answers", `{"kind":"result","result":{}}` + "\n", nil},
+		{"knows-no-ping", `{"kind":"error","error":{"code":"unknown-op","message":"unknown operation"}}` + "\n", nil},
+		{"says-nothing", controltest.Silence, ErrSilent},
+		{"dies", "", ErrGone},
+		{"damaged", `{"kind":"error","error":{"code":"damaged","message":"damaged"}}` + "\n", store.ErrDamaged},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := socketPath(t)
+			controltest.Peer(t, path, tt.answer)
+			c, err := Dial(context.Background(), path, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			patience := time.Minute
+			if errors.Is(tt.want, ErrSilent) {
+				patience = 50 * time.Millisecond
+			}
+			if err := c.Ping(context.Background(), patience); !errors.Is(err, tt.want) || tt.want == nil && err != nil {
+				t.Errorf("error is %v, want %v", err, tt.want)
+			}
+			if c.patience != time.Minute {
+				t.Errorf("later calls are waited for %v, want a minute", c.patience)
+			}
+		})
+	}
+	// A server answers, with operations of its own or without, and goes on.
+	for name, handlers := range map[string]Handlers{"bare": testHandlers(), "service": (&Service{}).Handlers()} {
+		c := dial(t, serve(t, handlers).path)
+		for range 2 {
+			if err := c.Ping(context.Background(), time.Minute); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}

@@ -76,6 +76,8 @@ var (
 	ErrNoDaemon = errors.New("no daemon serves this directory")
 	// ErrGone: the daemon hung up before it had answered.
 	ErrGone = errors.New("it ended before it had answered")
+	// ErrSilent: the daemon is there, and hangs.
+	ErrSilent = errors.New("its daemon does not answer")
 	// ErrBusy: programs use the mount.
 	ErrBusy = errors.New("mount is in use")
 	// ErrNothing: no part of a content is whole, so that nothing can be mended.

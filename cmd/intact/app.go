@@ -19,8 +19,9 @@ type app struct {
 	stderr   io.Writer
 	now      func() time.Time
 	zone     *time.Location
-	color    bool // stdout takes colours
-	terminal bool // stderr is a terminal
+	silent   time.Duration // how long a daemon may take for the least of answers
+	color    bool          // stdout takes colours
+	terminal bool          // stderr is a terminal
 
 	asJSON bool // --json
 	began  bool // a command was found and its flags are right

@@ -153,6 +153,8 @@ func hintFor(err error) string {
 		return "intact rejected list names what is there"
 	case errors.Is(err, store.ErrLocked):
 		return "wait for it, or unmount the directory"
+	case errors.Is(err, control.ErrSilent):
+		return "intact unmount --force takes the mount away; what was not saved yet is lost"
 	case errors.Is(err, control.ErrGone):
 		return "intact status tells how it is; if it was killed, intact mount again recovers"
 	case errors.Is(err, control.ErrUnknownOp):

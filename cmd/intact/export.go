@@ -33,6 +33,11 @@ damaged are named and left out.`,
 			if err != nil {
 				return usageError{err}
 			}
+			if to := dir + tarName; to != "-" {
+				if err := a.answers(c.Context(), to); err != nil {
+					return err
+				}
+			}
 			return a.with(c.Context(), args[0], toRead, func(t target, c2 control.Caller) error {
 				e := exporting{a, c2, t, when}
 				if dir != "" {

@@ -22,9 +22,12 @@ func newApp() *app {
 	return &app{
 		stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard,
 		now:  func() time.Time { return time.Date(2026, 3, 29, 15, 0, 0, 0, time.UTC) },
-		zone: time.UTC,
+		zone: time.UTC, silent: silentAfter,
 	}
 }
+
+// mustMount tells whether a test that can't mount has failed.
+func mustMount() bool { return os.Getenv("CI") != "" || os.Getenv("INTACT_REQUIRE_FUSE") != "" }
 
 // needFUSE skips a test where nothing can be mounted, unless that has to work.
 func needFUSE(t *testing.T) {
@@ -41,7 +44,7 @@ func needFUSE(t *testing.T) {
 	if why == "" {
 		return
 	}
-	if os.Getenv("CI") != "" || os.Getenv("INTACT_REQUIRE_FUSE") != "" {
+	if mustMount() {
 		t.Fatalf("nothing can be mounted here: %s", why)
 	}
 	t.Skipf("nothing can be mounted here: %s", why)

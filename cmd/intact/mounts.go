@@ -1,16 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"intactfs/control"
 )
 
 const fsType = "fuse.intact"
@@ -67,15 +69,12 @@ func (m mounted) socket() (string, error) {
 	return string(buf[:n]), nil
 }
 
-// errSilent: a daemon is there, and hangs.
-var errSilent = errors.New("its daemon does not answer")
-
-// silentAfter is how long a mount may take for the least of answers.
+// silentAfter is how long a daemon may take for the least of answers.
 const silentAfter = 10 * time.Second
 
-// ask is socket, with errSilent instead of waiting for ever. The thread that
+// ask is socket, with ErrSilent instead of waiting for ever. The thread that
 // asked may wait on.
-func (m mounted) ask(patience time.Duration) (string, error) {
+func (m mounted) ask(ctx context.Context, patience time.Duration) (string, error) {
 	type answer struct {
 		socket string
 		err    error
@@ -89,13 +88,15 @@ func (m mounted) ask(patience time.Duration) (string, error) {
 	case a := <-heard:
 		return a.socket, a.err
 	case <-time.After(patience):
-		return "", fmt.Errorf("%s: %w", m.point, errSilent)
+		return "", fmt.Errorf("%s: %w", m.point, control.ErrSilent)
+	case <-ctx.Done():
+		return "", ctx.Err()
 	}
 }
 
 // dead tells whether nobody serves the mount any more.
-func (m mounted) dead() bool {
-	_, err := m.ask(silentAfter)
+func (m mounted) dead(patience time.Duration) bool {
+	_, err := m.ask(context.Background(), patience)
 	return isDead(err)
 }
 
@@ -159,7 +160,7 @@ func fusermount(flag, point string) error {
 
 // clearDead takes away the dead mounts that a crash left on or above path.
 // It tells whether there was one.
-func clearDead(path string) (bool, error) {
+func clearDead(path string, patience time.Duration) (bool, error) {
 	cleared := false
 	for {
 		mounts, err := intactMounts()
@@ -167,38 +168,12 @@ func clearDead(path string) (bool, error) {
 			return cleared, err
 		}
 		m, ok := mountOf(mounts, path)
-		if !ok || !m.dead() {
+		if !ok || !m.dead(patience) {
 			return cleared, nil
 		}
 		if err := m.detach(); err != nil {
 			return cleared, err
 		}
 		cleared = true
-	}
-}
-
-// absolute is the path a user typed, as the mount table would write it: the
-// links in it are followed as far as it exists, unless it is inside a mount
-// of intact already, which is then left alone.
-func absolute(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	if mounts, err := intactMounts(); err == nil {
-		if _, ok := mountOf(mounts, abs); ok {
-			return abs, nil
-		}
-	}
-	rest := ""
-	for dir := abs; ; dir = filepath.Dir(dir) {
-		real, err := filepath.EvalSymlinks(dir)
-		if err == nil {
-			return filepath.Join(real, rest), nil
-		}
-		if dir == "/" || !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) {
-			return abs, nil
-		}
-		rest = filepath.Join(filepath.Base(dir), rest)
 	}
 }

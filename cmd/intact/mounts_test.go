@@ -56,28 +56,6 @@ func TestEveryOwnOptionIsAFlag(t *testing.T) {
 	})
 }
 
-// TestAbsolute follows links as far as a path exists.
-func TestAbsolute(t *testing.T) {
-	base, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(base, "real", "sub"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("real", filepath.Join(base, "link")); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]string{
-		"real": "real", "link": "real", "link/sub": "real/sub", "link/no/file": "real/no/file",
-		"no/such": "no/such", "link/sub/..": "real", "real/": "real",
-	} {
-		if got, err := absolute(base + "/" + path); err != nil || got != filepath.Join(base, want) {
-			t.Errorf("%s is %s, %v, want %s", path, got, err, want)
-		}
-	}
-}
-
 func TestMountOf(t *testing.T) {
 	mounts := []mounted{{point: "/a"}, {point: "/a/b/c"}, {point: "/x"}, {point: "/x", id: 2}}
 	for path, want := range map[string]string{

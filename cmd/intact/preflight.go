@@ -15,7 +15,11 @@ func (a *app) preflight(dirArg, pointArg string) (dir, point string, err error) 
 	if dir, err = a.place(dirArg); err != nil {
 		return "", "", refused{err}
 	}
-	if point, err = a.place(pointArg); err != nil {
+	point = dir
+	if pointArg != dirArg {
+		point, err = a.place(pointArg)
+	}
+	if err != nil {
 		return "", "", refused{err}
 	}
 	if err := refuseStacking(dir, point); err != nil {
@@ -35,7 +39,7 @@ func (a *app) place(arg string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cleared, err := clearDead(path)
+	cleared, err := clearDead(path, a.silent)
 	if err != nil {
 		return "", fmt.Errorf("clear the dead mount at %s: %w", path, err)
 	}

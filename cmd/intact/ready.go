@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -61,7 +60,7 @@ func (a *app) startDaemon(ctx context.Context, dir, point string, f *mountFlags)
 	// The daemon works in the root directory: it keeps no other busy.
 	places := []string{dir, point, f.logPath}
 	for i, place := range places {
-		abs, err := filepath.Abs(place)
+		abs, err := fromHere(place)
 		if err != nil {
 			return nil, err
 		}

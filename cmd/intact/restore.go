@@ -66,6 +66,11 @@ func (a *app) restore(ctx context.Context, args []string, f restoreFlags) error 
 			return usageError{err}
 		}
 	}
+	if f.to != "" {
+		if err := a.answers(ctx, f.to); err != nil {
+			return err
+		}
+	}
 	what := intentOf(f.to == "" && !f.dryRun)
 	done := []restoring{}
 	for _, arg := range args {

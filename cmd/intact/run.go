@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"intactfs/control"
 	"intactfs/store"
 )
 
@@ -111,10 +112,20 @@ func (a *app) runCommandIn(cwd string, argv []string) error {
 // endRun unmounts; children of the command that still use the mount lose it.
 func (a *app) endRun(ctx context.Context, point string, daemon *exec.Cmd) error {
 	m, err := findMount(point)
-	if err == nil {
-		if m.dead() {
-			err = errors.Join(fmt.Errorf("the daemon died: %w", store.ErrDamaged), m.detach())
-		} else if err = a.unmount(ctx, m, false); err != nil {
+	if err != nil {
+		_ = daemon.Process.Signal(unix.SIGTERM) // it may live all the same
+		return errors.Join(err, daemon.Wait())
+	}
+	switch _, err = m.ask(ctx, a.silent); {
+	case isDead(err):
+		err = errors.Join(fmt.Errorf("the daemon died: %w", store.ErrDamaged), m.detach())
+	case errors.Is(err, control.ErrSilent):
+		err = hint(fmt.Errorf("%w: it is killed", err), "intact recover %s brings to its place what was saved", m.dir)
+		err = errors.Join(err, m.cutOff(), daemon.Process.Kill())
+		_ = daemon.Wait() // it was killed
+		return err
+	default:
+		if err = a.unmount(ctx, m, false); err != nil {
 			a.tell("warning: %v: it is taken from them", err)
 			err = a.unmount(ctx, m, true)
 		}

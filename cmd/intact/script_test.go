@@ -45,14 +45,18 @@ func TestMounted(t *testing.T) {
 //	flip PATTERN [OFFSET]      damage these files, in their middle if nothing is said,
 //	                           counted from the end if it is negative
 //	killdaemon, termdaemon DIR end the daemon of a mount by SIGKILL, SIGTERM
+//	shutdown DIR               make the ext4 that is mounted there fail from now on
 //	stopdaemon DIR             make the daemon of a mount hang
 //	contdaemon DIR             let it go on, and see it end
+//
+// and the condition [loop].
 func runScripts(t *testing.T, dir string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                filepath.Join("testdata", "script", dir),
 		Setup:              setupScript,
 		Deadline:           time.Now().Add(scriptLimit),
 		RequireUniqueNames: true,
+		Condition:          canLoop,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":      exits,
 			"interrupt":  interrupt,
@@ -62,8 +66,9 @@ func runScripts(t *testing.T, dir string) {
 			"flip":       flip,
 			"killdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGKILL) },
 			"stopdaemon": func(ts *testscript.TestScript, _ bool, args []string) {
-				ts.Check(unix.Kill(servedBy(ts, args[0]), unix.SIGSTOP))
+				stopDaemon(ts, args[0])
 			},
+			"shutdown":   shutDown,
 			"contdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGCONT) },
 			"termdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGTERM) },
 		},
@@ -82,6 +87,8 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("NO_COLOR", "1")
 	env.Defer(func() {
 		left := takeDown(env.WorkDir)
+		// A script's own, if it came so far.
+		_ = unix.Unmount(filepath.Join(env.WorkDir, "disk"), unix.MNT_DETACH)
 		_ = os.RemoveAll(sockets)
 		if len(left) > 0 {
 			env.T().Fatal("the script left mounts: ", left)
@@ -208,6 +215,54 @@ func endDaemon(ts *testscript.TestScript, point string, signal unix.Signal) {
 			ts.Fatalf("process %d does not end", pid)
 		}
 	}
+}
+
+// stopDaemon returns when no thread of the daemon runs any more: a signal to
+// stop is sent before it is obeyed, and until then a request may be answered.
+func stopDaemon(ts *testscript.TestScript, point string) {
+	pid := servedBy(ts, point)
+	ts.Check(unix.Kill(pid, unix.SIGSTOP))
+	for end := time.Now().Add(time.Minute); !stopped(pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			ts.Fatalf("process %d does not stop", pid)
+		}
+	}
+}
+
+// stopped tells whether every thread of a process is.
+func stopped(pid int) bool {
+	names, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, name := range names {
+		if status, err := os.ReadFile(name); err == nil && !bytes.Contains(status, []byte("\nState:\tT")) {
+			return false
+		}
+	}
+	return true
+}
+
+// canLoop is the condition [loop]: file systems can be mounted from a file, which
+// has to be so where mounting has to work.
+func canLoop(name string) (bool, error) {
+	if name != "loop" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	_, err := os.Stat("/dev/loop-control")
+	if err == nil && os.Geteuid() != 0 {
+		err = os.ErrPermission
+	}
+	if err != nil && mustMount() {
+		return false, fmt.Errorf("no file system can be mounted from a file here: %w", err)
+	}
+	return err == nil, nil
+}
+
+// shutDown is what an ext4 does to itself when its device fails.
+func shutDown(ts *testscript.TestScript, _ bool, args []string) {
+	const goingDown, withoutLog = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
+	dir, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer func() { _ = dir.Close() }()
+	ts.Check(unix.IoctlSetPointerInt(int(dir.Fd()), goingDown, withoutLog))
 }
 
 func servedBy(ts *testscript.TestScript, point string) int {

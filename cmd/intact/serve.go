@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -110,7 +109,7 @@ func (d *daemon) openLog() error {
 		d.log, d.logEnd = newLog(file, false, d.flags.level()), file
 		return nil
 	}
-	abs, err := filepath.Abs(path)
+	abs, err := fromHere(path)
 	if err != nil {
 		return err
 	}

@@ -84,21 +84,67 @@ const lockPatience = 3 * time.Second
 
 // session reaches the daemon of the target, or opens the directory itself.
 func (a *app) session(ctx context.Context, t target, what intent, purpose string) (control.Caller, error) {
-	if t.mount != nil {
-		socket, err := t.mount.socket()
-		if t.mount.dead() {
-			if t.mount.point == t.dir {
-				return nil, hint(fmt.Errorf("%s is a dead mount that a crash left", t.mount.point),
-					"clear it with: intact unmount %s", t.mount.point)
-			}
-			return a.openHere(ctx, t, what, purpose)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("ask the mount %s for its daemon: %w", t.mount.point, err)
-		}
-		return control.Dial(ctx, socket, patience)
+	if t.mount == nil {
+		return a.openHere(ctx, t, what, purpose)
+	}
+	c, err := a.reach(ctx, *t.mount)
+	switch {
+	case !isDead(err):
+		return c, err
+	case t.mount.point == t.dir:
+		return nil, hint(fmt.Errorf("%s is a dead mount that a crash left", t.mount.point),
+			"clear it with: intact unmount %s", t.mount.point)
 	}
 	return a.openHere(ctx, t, what, purpose)
+}
+
+// reach connects to the daemon of a mount. Nothing in it waits for ever: a
+// daemon may hang from one question to the next.
+func (a *app) reach(ctx context.Context, m mounted) (control.Caller, error) {
+	socket, err := m.ask(ctx, a.silent)
+	if err != nil && !errors.Is(err, control.ErrSilent) {
+		err = fmt.Errorf("ask the mount %s for its daemon: %w", m.point, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.dial(ctx, socket, m.point)
+}
+
+// answers fails for a path in a mount whose daemon hangs: to write there would
+// be to wait for ever.
+func (a *app) answers(ctx context.Context, path string) error {
+	path, err := absolute(path)
+	if err != nil {
+		return err
+	}
+	mounts, err := intactMounts()
+	if err != nil {
+		return err
+	}
+	if m, ok := mountOf(mounts, path); ok {
+		_, err = m.ask(ctx, a.silent)
+	}
+	if errors.Is(err, control.ErrSilent) {
+		return err
+	}
+	return nil
+}
+
+// dial connects to the daemon of a directory or mount, if it answers at all.
+func (a *app) dial(ctx context.Context, socket, place string) (control.Caller, error) {
+	c, err := control.Dial(ctx, socket, patience)
+	if err != nil {
+		return nil, err
+	}
+	if err = c.Ping(ctx, a.silent); err == nil {
+		return c, nil
+	}
+	_ = c.Close()
+	if errors.Is(err, control.ErrSilent) {
+		err = fmt.Errorf("%s: %w", place, err)
+	}
+	return nil, err
 }
 
 // openHere talks to a daemon that serves the directory on another mount
@@ -109,7 +155,7 @@ func (a *app) openHere(ctx context.Context, t target, what intent, purpose strin
 		return nil, err
 	}
 	defer func() { _ = dir.Close() }()
-	if c, err := dialDir(ctx, dir); err == nil || !errors.Is(err, control.ErrNoDaemon) {
+	if c, err := a.dialDir(ctx, dir); err == nil || !errors.Is(err, control.ErrNoDaemon) {
 		return c, err
 	}
 	s, err := store.Open(dir, store.Options{
@@ -124,14 +170,14 @@ func (a *app) openHere(ctx context.Context, t target, what intent, purpose strin
 
 // dialDir looks for the daemon of an open directory: one of this user's, or
 // root's.
-func dialDir(ctx context.Context, dir *os.File) (control.Caller, error) {
+func (a *app) dialDir(ctx context.Context, dir *os.File) (control.Caller, error) {
 	own := control.RuntimeOfProcess()
 	for _, r := range []control.Runtime{own, {UID: 0}} {
 		socket, err := r.Socket(dir)
 		if err != nil {
 			return nil, err
 		}
-		c, err := control.Dial(ctx, socket, patience)
+		c, err := a.dial(ctx, socket, dir.Name())
 		if err == nil || !errors.Is(err, control.ErrNoDaemon) {
 			return c, err
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"intactfs/control"
 	"intactfs/control/controltest"
@@ -116,6 +117,28 @@ func TestDaemons(t *testing.T) {
 				t.Errorf("the daemon was not asked: %s", stdout)
 			}
 		})
+	}
+}
+
+// TestDaemonThatHangs: a daemon that takes the connection and says nothing is
+// given up, by whoever asks it.
+func TestDaemonThatHangs(t *testing.T) {
+	dir, socket := lookedAfter(t)
+	controltest.Peer(t, socket, controltest.Silence)
+	for _, args := range [][]string{{"log", dir}, {"verify", dir}, {"pin", dir + "/a.json@1"}, {"rejected", "list", dir}} {
+		var errs bytes.Buffer
+		a := newApp()
+		a.stderr, a.silent = &errs, 50*time.Millisecond
+		code := a.main(context.Background(), append([]string{"intact"}, args...))
+		want := "error: " + dir + ": its daemon does not answer\nhint: intact unmount --force takes the mount away; what was not saved yet is lost\n"
+		if code != exitFailed || errs.String() != want {
+			t.Errorf("intact %s: exit code %d\n%swant\n%s", args[0], code, &errs, want)
+		}
+	}
+	a := newApp()
+	a.silent = 50 * time.Millisecond
+	if s := a.ask(context.Background(), target{dir: dir}); s.State != "not mounted" || s.Error != control.ErrSilent.Error() {
+		t.Errorf("its status is %+v", s)
 	}
 }
 

@@ -77,18 +77,18 @@ func (a *app) statusOf(ctx context.Context, arg string) error {
 
 func (a *app) ask(ctx context.Context, t target) mountStatus {
 	s := mountStatus{Dir: t.dir, State: "not mounted"}
-	if t.mount != nil {
+	var c control.Caller
+	var err error
+	if t.mount == nil {
+		c, err = a.openHere(ctx, t, toRead, "status")
+	} else {
 		s.Mount, s.State = t.mount.point, "unreachable"
-		switch _, err := t.mount.ask(silentAfter); {
-		case isDead(err):
-			s.State = "dead"
-			return s
-		case errors.Is(err, errSilent):
-			s.Error = errSilent.Error()
-			return s
-		}
+		c, err = a.reach(ctx, *t.mount)
 	}
-	c, err := a.session(ctx, t, toRead, "status")
+	if isDead(err) {
+		s.State = "dead"
+		return s
+	}
 	if err == nil {
 		var info control.StatusResult
 		if err = c.Call(ctx, control.OpStatus, nil, &info, control.Sink{}); err == nil {
@@ -99,7 +99,10 @@ func (a *app) ask(ctx context.Context, t target) mountStatus {
 		}
 		_ = c.Close()
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, control.ErrSilent):
+		s.Error = control.ErrSilent.Error()
+	case err != nil:
 		s.Error = err.Error()
 	}
 	return s

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,16 +31,6 @@ daemon hangs.`,
 			m, err := findMount(args[0])
 			if err != nil {
 				return err
-			}
-			switch _, err := m.ask(silentAfter); {
-			case isDead(err):
-				a.tell("cleared a dead mount at %s", m.point)
-				return m.detach()
-			case errors.Is(err, errSilent) && force:
-				a.tell("warning: %v: it is cut off", err)
-				return m.cutOff()
-			case errors.Is(err, errSilent):
-				return hint(err, "intact unmount --force takes the mount away; what was not saved yet is lost")
 			}
 			return a.unmount(c.Context(), m, force)
 		},
@@ -74,6 +65,12 @@ func findMount(arg string) (mounted, error) {
 func (a *app) unmount(ctx context.Context, m mounted, force bool) error {
 	err := a.askToStop(ctx, m, force)
 	switch {
+	case isDead(err):
+		a.tell("cleared a dead mount at %s", m.point)
+		return m.detach()
+	case errors.Is(err, control.ErrSilent) && force:
+		a.tell("warning: %v: it is cut off", err)
+		return m.cutOff()
 	case errors.Is(err, control.ErrNoDaemon):
 		err = m.unmount() // the socket was removed, the daemon lives
 		if errors.Is(err, unix.EBUSY) && force {
@@ -90,20 +87,30 @@ func (a *app) unmount(ctx context.Context, m mounted, force bool) error {
 	if err != nil {
 		return err
 	}
-	return waitLock(ctx, m.dir, endPatience)
+	return explainBeneath(m, waitLock(ctx, m.dir, endPatience))
+}
+
+// explainBeneath tells what an error means that came once the mount was gone:
+// the directory beneath may have failed while it was mounted.
+func explainBeneath(m mounted, err error) error {
+	if err == nil || !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EUCLEAN) && !errors.Is(err, unix.ESHUTDOWN) {
+		return err
+	}
+	return hint(fmt.Errorf("%s is unmounted, but the file system beneath it has failed: %w", m.point, err),
+		"mend that file system and mount it again; then intact recover %s brings to its place what the journal has", m.dir)
 }
 
 func (a *app) askToStop(ctx context.Context, m mounted, force bool) error {
-	socket, err := m.socket()
-	if err != nil {
-		return fmt.Errorf("ask the mount %s for its daemon: %w", m.point, err)
-	}
-	c, err := control.Dial(ctx, socket, patience)
+	c, err := a.reach(ctx, m)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	if err := c.Call(ctx, control.OpCheckpoint, nil, nil, control.Sink{}); err != nil {
+	err = c.Call(ctx, control.OpCheckpoint, nil, nil, control.Sink{})
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("%s: %w", m.point, control.ErrSilent)
+	}
+	if err != nil {
 		a.tell("warning: what is pending stays in the journal: %v", err)
 	}
 	return c.Call(ctx, control.OpStop, control.StopArgs{Force: force}, nil, control.Sink{})
