@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -170,11 +171,19 @@ func (d *daemon) mount(ctx context.Context) error {
 		return refused{explainMount(err, d.flags.options)}
 	}
 	d.server = server
+	keepDescriptors()
 	go func() {
 		defer close(d.gone)
 		server.Serve()
 	}()
 	return nil
+}
+
+// keepDescriptors keeps what is open from the commands that judge contents. The
+// library leaves the connection to the kernel open for them: one that outlives
+// the daemon would keep its mount from dying, and could answer for it.
+func keepDescriptors() {
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // kernels before 5.11 can't
 }
 
 // warn tells whoever mounts: the parent of a daemon in the background, which
