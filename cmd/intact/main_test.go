@@ -12,9 +12,9 @@ import (
 )
 
 // TestMain lets scripts, and the daemons that commands start, run this binary
-// again under the name of the program.
+// again under the names of the program.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"intact": main})
+	testscript.Main(m, map[string]func(){"intact": main, "mount.fuse.intact": main})
 }
 
 // newApp is a command that prints nowhere, at a fixed time.

@@ -123,6 +123,7 @@ func (f *mountFlags) args() []string {
 
 func (a *app) mountCommand() *cobra.Command {
 	var f mountFlags
+	var fake bool
 	c := &cobra.Command{
 		Use:   "mount [flags] DIR [MOUNTPOINT]",
 		Short: "mount over a directory, or show it on a mount point",
@@ -132,9 +133,10 @@ all others behave as before. Rules and defaults: DIR/.intact/config.toml.
 
 mount -t fuse.intact DIR MOUNTPOINT and a line in fstab do the same, with flags
 as options: durability=relaxed,idle_commit=1s,noauto. intact has to be where
-root finds programs, /usr/local/bin for one. intact unmount waits until the
-directory beneath is up to date; umount(8) does not, and the daemon goes on for
-a moment.`,
+root finds programs, /usr/local/bin for one, or be linked to as
+/sbin/mount.fuse.intact: then mount -f, which only looks at the options, works
+too. intact unmount waits until the directory beneath is up to date; umount(8)
+does not, and the daemon goes on for a moment.`,
 		Example: "  intact mount /srv/app/data\n  intact mount -f --durability=relaxed data /mnt",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -142,6 +144,12 @@ a moment.`,
 				return err
 			}
 			dir, point := args[0], args[len(args)-1]
+			if fake {
+				if f.verbose {
+					a.tell("%s would be mounted on %s", dir, point)
+				}
+				return nil
+			}
 			if f.foreground {
 				return a.serve(c.Context(), dir, point, &f)
 			}
@@ -154,6 +162,8 @@ a moment.`,
 		ValidArgsFunction: completeDirs,
 	}
 	c.Flags().BoolVarP(&f.foreground, "foreground", "f", false, "stay in the foreground")
+	c.Flags().BoolVar(&fake, "fake", false, "only look at the options, as mount(8) means by -f")
+	_ = c.Flags().MarkHidden("fake")
 	c.Flags().IntVar(&f.readyFD, "ready-fd", 0, "tell on this descriptor when it serves")
 	_ = c.Flags().MarkHidden("ready-fd")
 	f.register(c.Flags())
@@ -188,10 +198,14 @@ func mountHelperArgs(argv []string, isCommand func(string) bool) ([]string, bool
 			args = append(args, helperOptions(arg[2:])...)
 		case arg == "-t" && i+1 < len(argv):
 			i++
-		case arg == "-v":
-			args = append(args, "--verbose")
-		case arg == "-s" || arg == "-n" || arg == "-f":
-			// sloppy, no mtab, fake: nothing to do here
+		case len(arg) > 1 && strings.Trim(arg[1:], "sfnv") == "" && arg[0] == '-':
+			// Sloppy and no mtab are nothing here.
+			if strings.Contains(arg, "v") {
+				args = append(args, "--verbose")
+			}
+			if strings.Contains(arg, "f") {
+				args = append(args, "--fake")
+			}
 		default:
 			places = append(places, arg)
 		}

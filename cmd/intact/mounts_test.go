@@ -24,6 +24,10 @@ func TestMountHelperArgs(t *testing.T) {
 		{"by-name", "/sbin/mount.fuse.intact d m", "mount -- d m"},
 		{"flags", "mount.intact d m -t fuse.intact -v -n -s -o defaults,nofail,x-systemd.automount,idle_commit=1s,verbose",
 			"mount --verbose --idle-commit=1s --verbose -- d m"},
+		{"fake", "mount.fuse.intact d m -f -o ro", "mount --fake --option=ro -- d m"},
+		{"flags-in-one", "mount.fuse.intact d m -sfnv -orw", "mount --verbose --fake -- d m"},
+		{"no-flags", "mount.fuse.intact d m -fx", "mount -- d m -fx"},
+		{"a-dash", "mount.fuse.intact - m", "mount -- - m"},
 		{"rule", "mount.intact d m -o rule=*.cfg=ini,ro", "mount --rule=*.cfg=ini --option=ro -- d m"},
 		{"underscores", "mount.intact d m -o on-conflict=refuse,publish_delay=5s,log_file=/var/log/x",
 			"mount --on-conflict=refuse --publish-delay=5s --log-file=/var/log/x -- d m"},
@@ -42,7 +46,7 @@ func TestMountHelperArgs(t *testing.T) {
 // and every flag can be given so.
 func TestEveryOwnOptionIsAFlag(t *testing.T) {
 	c := newApp().mountCommand()
-	named := map[string]bool{"foreground": true, "option": true, "ready-fd": true, "help": true}
+	named := map[string]bool{"foreground": true, "option": true, "ready-fd": true, "fake": true, "help": true}
 	for option, flag := range ownOptions {
 		if c.Flags().Lookup(flag) == nil {
 			t.Errorf("the option %s is the flag --%s, which is none", option, flag)
