@@ -45,20 +45,23 @@ func (a *app) completeDiff(c *cobra.Command, args []string, typed string) ([]str
 
 func (a *app) completeRejected(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	var ids []string
-	a.quietly(c.Context(), ".", func(ctx context.Context, t target, c control.Caller) error {
+	known := a.quietly(c.Context(), ".", func(ctx context.Context, t target, c control.Caller) error {
 		list, err := rejectedBelow(ctx, c, t.path)
 		for _, r := range list {
 			ids = append(ids, r.ID+"\t"+r.Reason)
 		}
 		return err
 	})
+	if !known {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
 	return ids, cobra.ShellCompDirectiveDefault
 }
 
 // versionNames are the versions of a file with when they were made.
 func (a *app) versionNames(ctx context.Context, file, prefix string) []string {
 	var names []string
-	a.quietly(ctx, file, func(ctx context.Context, t target, c control.Caller) error {
+	known := a.quietly(ctx, file, func(ctx context.Context, t target, c control.Caller) error {
 		log, err := versions(ctx, c, t.path)
 		for i := len(log) - 1; i >= 0 && len(names) < maxCompletions; i-- {
 			if e := log[i]; !e.Removed {
@@ -67,6 +70,9 @@ func (a *app) versionNames(ctx context.Context, file, prefix string) []string {
 		}
 		return err
 	})
+	if !known {
+		return nil
+	}
 	return names
 }
 
@@ -79,7 +85,7 @@ func (a *app) historyNames(ctx context.Context, typed string) []string {
 		at = "."
 	}
 	var names []string
-	a.quietly(ctx, at, func(ctx context.Context, t target, c control.Caller) error {
+	known := a.quietly(ctx, at, func(ctx context.Context, t target, c control.Caller) error {
 		prefix := filepath.Join(t.path, typed[len(dir):])
 		if typed == dir && t.path != "" {
 			prefix = t.path + "/"
@@ -93,15 +99,19 @@ func (a *app) historyNames(ctx context.Context, typed string) []string {
 		}
 		return err
 	})
+	if !known {
+		return nil
+	}
 	return names
 }
 
-// quietly runs f on a session; a completion that fails offers nothing.
-func (a *app) quietly(ctx context.Context, arg string, f func(context.Context, target, control.Caller) error) {
+// quietly runs f on a session and tells whether it came to its end in time; a
+// completion that did not offers nothing.
+func (a *app) quietly(ctx context.Context, arg string, f func(context.Context, target, control.Caller) error) bool {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	ctx, cancel := context.WithTimeout(ctx, completePatience)
 	defer cancel()
-	_ = a.with(ctx, arg, toRead, func(t target, c control.Caller) error { return f(ctx, t, c) })
+	return a.with(ctx, arg, toRead, func(t target, c control.Caller) error { return f(ctx, t, c) }) == nil
 }

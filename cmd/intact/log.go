@@ -76,6 +76,9 @@ func (a *app) log(ctx context.Context, c control.Caller, t target, arg string, f
 	if f.changes {
 		summary = summaries(ctx, c, log)
 	}
+	if err := ctx.Err(); err != nil {
+		return err // what was summed up is not all
+	}
 	return a.printLog(log, f.why, summary)
 }
 

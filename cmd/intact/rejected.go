@@ -98,17 +98,20 @@ func (a *app) refusal(ctx context.Context, arg string, what intent, f func(id st
 	if i := strings.LastIndex(arg, "@"); i > 0 && isHex(arg[i+1:]) {
 		file, digits = arg[:i], arg[i:]
 	}
+	try := func(t target, id string) error {
+		return a.withTarget(ctx, t, what, func(_ target, c control.Caller) error { return f(id, c) })
+	}
 	t, err := locate(file)
 	if digits == "" && isHex(arg) && (errors.Is(err, iofs.ErrNotExist) || err == nil) {
 		if here, hereErr := locate("."); hereErr == nil && (err != nil || t.dir == here.dir) {
-			return a.refusalIn(ctx, here, arg, what, f)
+			return try(here, arg)
 		}
 	}
 	// An ID as the list prints it is relative to the directory, wherever the
 	// user is.
 	if !filepath.IsAbs(file) && (err != nil || t.path != file) {
 		if here, hereErr := locate("."); hereErr == nil {
-			if found := a.refusalIn(ctx, here, file+digits, what, f); !isNotRejected(found) {
+			if found := try(here, file+digits); !errors.Is(found, store.ErrNotRejected) {
 				return found
 			}
 		}
@@ -116,15 +119,7 @@ func (a *app) refusal(ctx context.Context, arg string, what intent, f func(id st
 	if err != nil {
 		return err
 	}
-	return a.refusalIn(ctx, t, t.path+digits, what, f)
-}
-
-func (a *app) refusalIn(ctx context.Context, t target, id string, what intent, f func(id string, c control.Caller) error) error {
-	c, err := a.session(ctx, t, what, "rejected")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(id, c), c.Close())
+	return try(t, t.path+digits)
 }
 
 func isHex(s string) bool {
@@ -241,5 +236,3 @@ func (a *app) rejectedDropCommand() *cobra.Command {
 		ValidArgsFunction: a.completeRejected,
 	})
 }
-
-func isNotRejected(err error) bool { return errors.Is(err, store.ErrNotRejected) }

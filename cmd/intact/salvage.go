@@ -27,7 +27,7 @@ history. It works on any file, also where intact was never used.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			t, err := locate(args[0])
 			if err != nil && !commit {
-				return a.salvagePlain(args[0])
+				return promptly(c.Context(), func() error { return a.salvagePlain(args[0]) })
 			}
 			if err != nil {
 				return err

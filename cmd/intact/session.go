@@ -191,11 +191,44 @@ func (a *app) with(ctx context.Context, arg string, what intent, f func(target, 
 	if err != nil {
 		return err
 	}
-	c, err := a.session(ctx, t, what, "intact command")
-	if err != nil {
-		return err
+	return a.withTarget(ctx, t, what, f)
+}
+
+func (a *app) withTarget(ctx context.Context, t target, what intent, f func(target, control.Caller) error) error {
+	work := func() error {
+		c, err := a.session(ctx, t, what, "intact command")
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(t, c), c.Close())
 	}
-	return errors.Join(f(t, c), c.Close())
+	if what == toRead {
+		return promptly(ctx, work)
+	}
+	return work()
+}
+
+// promptGrace is how long what only reads may go on after a signal, to end by
+// itself.
+const promptGrace = 500 * time.Millisecond
+
+// promptly runs f, and gives it up a moment after ctx has ended: it may compute
+// for long, and nothing in it knows of ctx. f goes on until the process ends, so
+// that it must not change anything that somebody keeps.
+func promptly(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(promptGrace):
+		return ctx.Err()
+	}
 }
 
 // me is who a command's commits are from.
