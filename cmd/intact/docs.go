@@ -19,7 +19,9 @@ func writeDocs(w io.Writer, root *cobra.Command) error {
 	d.printf("written as `2026-01-04T12:00:00Z`, `2026-01-04`, `2026-01-04 12:00`, `15:04`,\n")
 	d.printf("`yesterday 14:00`, `2h ago` or `3 days ago`.\n\n")
 	d.printf("Data goes to standard output, everything else to standard error. An error is a line\n")
-	d.printf("that begins with `error:`, often with a line `hint:` that says what to do.\n\n")
+	d.printf("that begins with `error:`, often with a line `hint:` that says what to do.\n")
+	d.printf("A daemon that hangs is waited for ten seconds, and then that is the error. A signal\n")
+	d.printf("ends what only reads within a second; what changes something comes to an end first.\n\n")
 	d.printf("## Exit codes\n\n| Code | Meaning |\n|---|---|\n")
 	for _, c := range exitCodes {
 		d.printf("| %d | %s |\n", c.code, c.meaning)

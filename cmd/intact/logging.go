@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -84,6 +85,8 @@ func (l *logFile) open() error {
 		return errors.Join(err, f.Close())
 	}
 	l.file, l.size = f, st.Size()
+	// A daemon in the background has no other place to say why it died.
+	_ = debug.SetCrashOutput(f, debug.CrashOptions{}) // it logs all the same
 	return nil
 }
 

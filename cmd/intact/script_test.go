@@ -44,7 +44,8 @@ func TestMounted(t *testing.T) {
 //	write FILE TEXT            write, with no other program
 //	flip PATTERN [OFFSET]      damage these files, in their middle if nothing is said,
 //	                           counted from the end if it is negative
-//	killdaemon, termdaemon DIR end the daemon of a mount by SIGKILL, SIGTERM
+//	killdaemon, termdaemon, quitdaemon DIR
+//	                           end the daemon of a mount by SIGKILL, SIGTERM, SIGQUIT
 //	shutdown DIR               make the ext4 that is mounted there fail from now on
 //	stopdaemon DIR             make the daemon of a mount hang
 //	contdaemon DIR             let it go on, and see it end
@@ -65,6 +66,7 @@ func runScripts(t *testing.T, dir string) {
 			"write":      write,
 			"flip":       flip,
 			"killdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGKILL) },
+			"quitdaemon": func(ts *testscript.TestScript, _ bool, args []string) { endDaemon(ts, args[0], unix.SIGQUIT) },
 			"stopdaemon": func(ts *testscript.TestScript, _ bool, args []string) {
 				stopDaemon(ts, args[0])
 			},
@@ -86,7 +88,7 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("TZ", "UTC")
 	env.Setenv("NO_COLOR", "1")
 	env.Defer(func() {
-		left := takeDown(env.WorkDir)
+		left := takeDown(env.WorkDir, env.T().Log)
 		// A script's own, if it came so far.
 		_ = unix.Unmount(filepath.Join(env.WorkDir, "disk"), unix.MNT_DETACH)
 		_ = os.RemoveAll(sockets)
@@ -296,8 +298,9 @@ func alive(pid int) bool {
 	return err == nil && !bytes.Contains(status, []byte("\nState:\tZ"))
 }
 
-// takeDown ends the daemons and mounts below a directory, and names these.
-func takeDown(dir string) (left []string) {
+// takeDown ends the daemons and mounts below a directory, and names these. What
+// each daemon was at goes to log.
+func takeDown(dir string, log func(...any)) (left []string) {
 	mounts, err := intactMounts()
 	if err != nil {
 		return []string{err.Error()}
@@ -308,11 +311,18 @@ func takeDown(dir string) (left []string) {
 		}
 		left = append(left, m.point)
 		if pid := daemonOf(m.point); pid != 0 {
+			_ = unix.Kill(pid, unix.SIGQUIT)
+			_ = unix.Kill(pid, unix.SIGCONT)
+			for end := time.Now().Add(10 * time.Second); alive(pid) && time.Now().Before(end); {
+				time.Sleep(10 * time.Millisecond)
+			}
 			_ = unix.Kill(pid, unix.SIGKILL)
 		}
 		if err := m.detach(); err != nil {
 			left = append(left, err.Error())
 		}
+		text, err := os.ReadFile(filepath.Join(m.dir, logName))
+		log("the log of the daemon of ", m.point, ": ", err, "\n", string(text))
 	}
 	return left
 }
