@@ -128,6 +128,23 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
+// printResult writes v with --json, and else what the format makes of args.
+func (a *app) printResult(v any, format string, args ...any) error {
+	if a.asJSON {
+		return a.printJSON(v)
+	}
+	return a.printf(format, args...)
+}
+
+// contentOut is where a content goes: with --json only what is known of it is
+// wanted.
+func (a *app) contentOut() io.Writer {
+	if a.asJSON {
+		return io.Discard
+	}
+	return a.stdout
+}
+
 // paint colours a text, where that is wanted.
 func (a *app) paint(code, text string) string {
 	if !a.color {

@@ -15,17 +15,17 @@ const maxLinks = 255
 // absolute is the path a user typed, as the mount table would write it: the
 // links in it are followed as far as it exists. A mount of intact, and what is
 // inside, is left alone: its daemon may hang, and who looks there then waits
-// for ever.
-func absolute(path string) (string, error) {
+// for ever. The mounts come with it.
+func absolute(path string) (string, []mounted, error) {
 	path, err := fromHere(path)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	mounts, err := intactMounts()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	return resolve(path, mounts), nil
+	return resolve(path, mounts), mounts, nil
 }
 
 // fromHere makes a path absolute, and asks only the kernel where this is: the

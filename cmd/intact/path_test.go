@@ -68,7 +68,7 @@ func TestAbsolute(t *testing.T) {
 	for path, want := range map[string]string{
 		".": "real", "sub": "real/sub", "../abs/sub": "real/sub", "..": "", base + "/link/./sub//x": "real/sub/x",
 	} {
-		if got, err := absolute(path); err != nil || got != filepath.Join(base, want) {
+		if got, _, err := absolute(path); err != nil || got != filepath.Join(base, want) {
 			t.Errorf("%s is %s, %v, want %s", path, got, err, want)
 		}
 	}
@@ -83,10 +83,10 @@ func TestAbsolute(t *testing.T) {
 	if err := os.Remove(gone); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := absolute("x"); err == nil || !strings.Contains(err.Error(), "getcwd") {
+	if got, _, err := absolute("x"); err == nil || !strings.Contains(err.Error(), "getcwd") {
 		t.Errorf("in a directory that was removed it is %s, %v", got, err)
 	}
-	if got, err := absolute(base); err != nil || got != base {
+	if got, _, err := absolute(base); err != nil || got != base {
 		t.Errorf("an absolute path there is %s, %v", got, err)
 	}
 }

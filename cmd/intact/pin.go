@@ -35,10 +35,8 @@ func (a *app) pinCommand() *cobra.Command {
 				if remove {
 					state = "no longer pinned"
 				}
-				if a.asJSON {
-					return a.printJSON(map[string]any{"path": e.Path, "version": e.Version, "pinned": !remove})
-				}
-				return a.printf("%s: version %s is %s\n", e.Path, e.Version, state)
+				return a.printResult(map[string]any{"path": e.Path, "version": e.Version, "pinned": !remove},
+					"%s: version %s is %s\n", e.Path, e.Version, state)
 			})
 		},
 		ValidArgsFunction: a.completeVersions,

@@ -35,7 +35,7 @@ func (a *app) preflight(dirArg, pointArg string) (dir, point string, err error) 
 
 // place is an absolute path, with dead mounts on it or above it cleared.
 func (a *app) place(arg string) (string, error) {
-	path, err := absolute(arg)
+	path, _, err := absolute(arg)
 	if err != nil {
 		return "", err
 	}
@@ -45,9 +45,9 @@ func (a *app) place(arg string) (string, error) {
 	}
 	if cleared {
 		a.tell("cleared a dead mount at %s", path)
-		return absolute(arg)
+		path, _, err = absolute(arg)
 	}
-	return path, nil
+	return path, err
 }
 
 func checkDir(path string) error {

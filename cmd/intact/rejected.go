@@ -30,8 +30,11 @@ list prints; the path of a file stands for the latest content refused for it.`,
 		},
 	}
 	a.withJSON(c)
-	c.AddCommand(a.rejectedListCommand(), a.rejectedShowCommand(), a.rejectedDiffCommand(),
-		a.rejectedAcceptCommand(), a.rejectedDropCommand(), a.rejectedSalvageCommand())
+	c.AddCommand(a.rejectedListCommand(),
+		a.refusalCommand("show ID", "print a refused content; with --json, why it was refused", toRead, a.rejectedShow),
+		a.refusalCommand("diff ID", "compare a refused content with the present version", toRead, a.rejectedDiff),
+		a.refusalCommand("accept ID", "commit a refused content after all", toWrite, a.rejectedAccept),
+		a.rejectedDropCommand(), a.rejectedSalvageCommand())
 	return c
 }
 
@@ -126,27 +129,26 @@ func isHex(s string) bool {
 	return len(s) >= 4 && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-func (a *app) rejectedShowCommand() *cobra.Command {
+// refusalCommand is a subcommand that does f to one refused content.
+func (a *app) refusalCommand(use, short string, what intent, f func(ctx context.Context, id string, c control.Caller) error) *cobra.Command {
 	return a.withJSON(&cobra.Command{
-		Use:   "show ID",
-		Short: "print a refused content; with --json, why it was refused",
+		Use:   use,
+		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx := c.Context()
-			return a.refusal(ctx, args[0], toRead, func(id string, c control.Caller) error {
-				w := a.stdout
-				if a.asJSON {
-					w = io.Discard
-				}
-				r, err := showRejected(ctx, c, id, w)
-				if err == nil && a.asJSON {
-					err = a.printJSON(quarantinedOf(r))
-				}
-				return err
-			})
+			return a.refusal(ctx, args[0], what, func(id string, c control.Caller) error { return f(ctx, id, c) })
 		},
 		ValidArgsFunction: a.completeRejected,
 	})
+}
+
+func (a *app) rejectedShow(ctx context.Context, id string, c control.Caller) error {
+	r, err := showRejected(ctx, c, id, a.contentOut())
+	if err == nil && a.asJSON {
+		err = a.printJSON(quarantinedOf(r))
+	}
+	return err
 }
 
 func showRejected(ctx context.Context, c control.Caller, id string, w io.Writer) (backup.Rejected, error) {
@@ -155,51 +157,26 @@ func showRejected(ctx context.Context, c control.Caller, id string, w io.Writer)
 	return r, err
 }
 
-func (a *app) rejectedDiffCommand() *cobra.Command {
-	return a.withJSON(&cobra.Command{
-		Use:   "diff ID",
-		Short: "compare a refused content with the present version",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			ctx := c.Context()
-			return a.refusal(ctx, args[0], toRead, func(id string, c control.Caller) error {
-				var refused, current bytes.Buffer
-				r, err := showRejected(ctx, c, id, &refused)
-				if err != nil {
-					return err
-				}
-				err = c.Call(ctx, control.OpCurrent, control.PathArgs{Path: r.Path}, nil, toWriter(&current))
-				if err != nil {
-					return err
-				}
-				return a.printDiff(r.Path, "present", current.Bytes(), "refused", refused.Bytes())
-			})
-		},
-		ValidArgsFunction: a.completeRejected,
-	})
+func (a *app) rejectedDiff(ctx context.Context, id string, c control.Caller) error {
+	var refused, current bytes.Buffer
+	r, err := showRejected(ctx, c, id, &refused)
+	if err != nil {
+		return err
+	}
+	err = c.Call(ctx, control.OpCurrent, control.PathArgs{Path: r.Path}, nil, toWriter(&current))
+	if err != nil {
+		return err
+	}
+	return a.printDiff(r.Path, "present", current.Bytes(), "refused", refused.Bytes())
 }
 
-func (a *app) rejectedAcceptCommand() *cobra.Command {
-	return a.withJSON(&cobra.Command{
-		Use:   "accept ID",
-		Short: "commit a refused content after all",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			ctx := c.Context()
-			return a.refusal(ctx, args[0], toWrite, func(id string, c control.Caller) error {
-				var made control.Committed
-				err := c.Call(ctx, control.OpRejAccept, control.RejectedArgs{ID: id, Who: me()}, &made, control.Sink{})
-				if err != nil {
-					return err
-				}
-				if a.asJSON {
-					return a.printJSON(made)
-				}
-				return a.printf("%s: accepted, now version %s\n", made.Path, made.Version)
-			})
-		},
-		ValidArgsFunction: a.completeRejected,
-	})
+func (a *app) rejectedAccept(ctx context.Context, id string, c control.Caller) error {
+	var made control.Committed
+	err := c.Call(ctx, control.OpRejAccept, control.RejectedArgs{ID: id, Who: me()}, &made, control.Sink{})
+	if err != nil {
+		return err
+	}
+	return a.printResult(made, "%s: accepted, now version %s\n", made.Path, made.Version)
 }
 
 func (a *app) rejectedDropCommand() *cobra.Command {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -62,11 +61,7 @@ func (a *app) rejectedSalvageCommand() *cobra.Command {
 
 func (a *app) salvage(ctx context.Context, c control.Caller, args control.SalvageArgs) error {
 	var out control.Salvaged
-	w := a.stdout
-	if a.asJSON {
-		w = io.Discard
-	}
-	if err := c.Call(ctx, control.OpSalvage, args, &out, toWriter(w)); err != nil {
+	if err := c.Call(ctx, control.OpSalvage, args, &out, toWriter(a.contentOut())); err != nil {
 		return mendError(err)
 	}
 	if a.asJSON {
@@ -90,11 +85,7 @@ func (a *app) salvagePlain(name string) error {
 	if format == store.FormatNone {
 		format = store.FormatJSON
 	}
-	w := a.stdout
-	if a.asJSON {
-		w = io.Discard
-	}
-	report, err := store.SalvageAs(format, validate.Options{Comments: true}, f, w)
+	report, err := store.SalvageAs(format, validate.Options{Comments: true}, f, a.contentOut())
 	if err != nil {
 		return mendError(err)
 	}

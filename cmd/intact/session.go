@@ -23,11 +23,7 @@ type target struct {
 // locate finds the directory that a path belongs to: through the mount it
 // lies in, or as the nearest directory above with .intact in it.
 func locate(arg string) (target, error) {
-	abs, err := absolute(arg)
-	if err != nil {
-		return target{}, err
-	}
-	mounts, err := intactMounts()
+	abs, mounts, err := absolute(arg)
 	if err != nil {
 		return target{}, err
 	}
@@ -114,11 +110,7 @@ func (a *app) reach(ctx context.Context, m mounted) (control.Caller, error) {
 // answers fails for a path in a mount whose daemon hangs: to write there would
 // be to wait for ever.
 func (a *app) answers(ctx context.Context, path string) error {
-	path, err := absolute(path)
-	if err != nil {
-		return err
-	}
-	mounts, err := intactMounts()
+	path, mounts, err := absolute(path)
 	if err != nil {
 		return err
 	}

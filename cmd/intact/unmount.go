@@ -42,11 +42,7 @@ daemon hangs.`,
 
 // findMount is the mount at a path, or that of the directory at a path.
 func findMount(arg string) (mounted, error) {
-	abs, err := absolute(arg)
-	if err != nil {
-		return mounted{}, err
-	}
-	mounts, err := intactMounts()
+	abs, mounts, err := absolute(arg)
 	if err != nil {
 		return mounted{}, err
 	}

@@ -32,10 +32,7 @@ func (a *app) versionCommand() *cobra.Command {
 		Short: "print the version of intact",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if a.asJSON {
-				return a.printJSON(map[string]string{"version": version()})
-			}
-			return a.printf("intact %s\n", version())
+			return a.printResult(map[string]string{"version": version()}, "intact %s\n", version())
 		},
 	}
 	return a.withJSON(c)
