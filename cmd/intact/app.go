@@ -20,6 +20,7 @@ type app struct {
 	now      func() time.Time
 	zone     *time.Location
 	silent   time.Duration // how long a daemon may take for the least of answers
+	patience time.Duration // how long it may be silent within a call
 	color    bool          // stdout takes colours
 	terminal bool          // stderr is a terminal
 

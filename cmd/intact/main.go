@@ -16,7 +16,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	a := &app{
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
-		now: time.Now, zone: time.Local, silent: silentAfter,
+		now: time.Now, zone: time.Local, silent: silentAfter, patience: callPatience,
 		color:    term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "",
 		terminal: term.IsTerminal(int(os.Stderr.Fd())),
 	}

@@ -22,7 +22,7 @@ func newApp() *app {
 	return &app{
 		stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard,
 		now:  func() time.Time { return time.Date(2026, 3, 29, 15, 0, 0, 0, time.UTC) },
-		zone: time.UTC, silent: silentAfter,
+		zone: time.UTC, silent: silentAfter, patience: callPatience,
 	}
 }
 

@@ -71,8 +71,8 @@ func intentOf(changes bool) intent {
 	return toRead
 }
 
-// patience is how long a daemon may be silent within a call.
-const patience = 2 * time.Minute
+// callPatience is how long a daemon may be silent within a call.
+const callPatience = 2 * time.Minute
 
 // lockPatience is how long to wait for another command to be done with the
 // directory.
@@ -125,7 +125,7 @@ func (a *app) answers(ctx context.Context, path string) error {
 
 // dial connects to the daemon of a directory or mount, if it answers at all.
 func (a *app) dial(ctx context.Context, socket, place string) (control.Caller, error) {
-	c, err := control.Dial(ctx, socket, patience)
+	c, err := control.Dial(ctx, socket, a.patience)
 	if err != nil {
 		return nil, err
 	}

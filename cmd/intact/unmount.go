@@ -103,11 +103,17 @@ func (a *app) askToStop(ctx context.Context, m mounted, force bool) error {
 	}
 	defer func() { _ = c.Close() }()
 	err = c.Call(ctx, control.OpCheckpoint, nil, nil, control.Sink{})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("%s: %w", m.point, control.ErrSilent)
-	}
 	if err != nil {
 		a.tell("warning: what is pending stays in the journal: %v", err)
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// The answer may come yet, and must not be taken for one to what follows.
+		again, err := a.reach(ctx, m)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = again.Close() }()
+		c = again
 	}
 	return c.Call(ctx, control.OpStop, control.StopArgs{Force: force}, nil, control.Sink{})
 }
