@@ -52,6 +52,8 @@ func (a *app) serve(ctx context.Context, dirArg, pointArg string, f *mountFlags)
 		ready.failed(err)
 		return err
 	}
+	// The first line opens the log, before anybody can do what goes wrong.
+	d.log.Info("serving", "dir", d.dir, "mount", d.point, "pid", os.Getpid(), "replayed", d.store.Recovered().Records)
 	ready.serving(d.warning)
 	if err := d.run(ctx); err != nil {
 		return settled{err}
@@ -213,7 +215,6 @@ func explainMount(err error, options []string) error {
 
 // run serves until the mount is gone.
 func (d *daemon) run(ctx context.Context) error {
-	d.log.Info("serving", "dir", d.dir, "mount", d.point, "pid", os.Getpid(), "replayed", d.store.Recovered().Records)
 	select {
 	case <-d.gone:
 	case <-d.asked:
