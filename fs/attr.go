@@ -69,7 +69,7 @@ func (s *fileSystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 	if n == nil {
 		return fuse.Status(unix.ESTALE)
 	}
-	timeout, err := s.attributes(n, &in.InHeader, &out.Attr)
+	timeout, err := s.attributesFor(n, in, &out.Attr)
 	out.SetTimeout(timeout)
 	return toStatus(err)
 }

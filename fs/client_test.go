@@ -314,7 +314,7 @@ func clientLoop(w []string, num func(int) int64) (string, error) {
 		case "checks":
 			err = clientCheck(w[1])
 		default:
-			err = fmt.Errorf("no command %q", w[0])
+			return clientTransfer(w, num)
 		}
 		if err != nil {
 			return "", fmt.Errorf("round %d: %w", i, err)

@@ -40,6 +40,8 @@ type document struct {
 	commit sync.Mutex
 	// filled is set when the kernel may have pages of a committed version.
 	filled atomic.Bool
+	// transfers are those who read through these pages.
+	transfers transfers
 	// linked is set while the backing file has other names.
 	linked atomic.Bool
 	// kept is the last version of a name that is gone, for who was on the
@@ -147,6 +149,7 @@ func (d *document) writerFor(in *fuse.InHeader) *writer {
 type state struct {
 	attr    fuse.Attr
 	pending bool
+	idle    bool // nobody writes
 }
 
 // committed tells the attributes of the newest committed version.
@@ -214,21 +217,32 @@ func putTime(sec *uint64, nsec *uint32, t time.Time) {
 // docAttributes tells a protected file: to the process that has a stage open,
 // with the stage's size; to all others as it was last committed.
 func (s *fileSystem) docAttributes(d *document, in *fuse.InHeader, out *fuse.Attr) (time.Duration, error) {
+	now, w, err := d.seenBy(in, out)
+	if err != nil || now.idle {
+		return docTimeout, err
+	}
+	if w != nil && out.Size != now.attr.Size {
+		d.unshared(in.Pid)
+	}
+	return 0, nil
+}
+
+// seenBy is docAttributes without a word of how long it stays true. It also tells
+// what was committed, and whose stage is seen.
+func (d *document) seenBy(in *fuse.InHeader, out *fuse.Attr) (state, *writer, error) {
 	now, err := d.committed()
 	if err != nil {
-		return 0, err
+		return now, nil, err
 	}
 	*out = now.attr
 	d.mu.Lock()
-	writing := len(d.writers) > 0
+	now.idle = len(d.writers) == 0
 	d.mu.Unlock()
-	if !writing {
-		return docTimeout, nil
-	}
-	if w := d.writerFor(in); w != nil {
+	w := d.writerFor(in)
+	if w != nil {
 		w.view(out)
 	}
-	return 0, nil
+	return now, w, nil
 }
 
 // show makes a name with only a draft visible to everybody, and keeps the

@@ -90,6 +90,10 @@ func copyRange(from, to openFile, in *fuse.CopyFileRangeIn) (int, error) {
 	if okA && okB {
 		return a.copyTo(b, int64(in.OffIn), int64(in.OffOut), int(size))
 	}
+	if r, ok := from.(*reader); ok { // the kernel goes by the size that all handles share
+		r.d.transfers.begin(&r.x, in.Pid, &r.d.s.pace)
+		defer r.d.transfers.end(&r.x)
+	}
 	for _, f := range []openFile{from, to} {
 		if w, ok := f.(*writer); ok {
 			defer w.next.Store(-1) // the offsets may be the call's own

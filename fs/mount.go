@@ -68,6 +68,7 @@ type Options struct {
 	// for it.
 	PrivateToUser bool
 
+	pace *pace         // how long to wait for sendfile and the like, if not as usual
 	proc string        // where procfs is, if not at /proc
 	scan time.Duration // bounds a look at all processes, if not 0
 }
@@ -84,6 +85,7 @@ type fileSystem struct {
 	log      *slog.Logger
 	now      func() time.Time
 	idle     time.Duration
+	pace     pace
 	server   *fuse.Server
 	ctx      context.Context // of the mount: requests outlive whoever asked
 	who      *caller.Table
@@ -176,6 +178,7 @@ func newFileSystem(ctx context.Context, o Options) (*fileSystem, error) {
 		log:     o.Log,
 		now:     o.Now,
 		idle:    o.IdleCommit,
+		pace:    defaultPace,
 		tree:    newTree(fd, inoKey{st.Dev, st.Ino}),
 	}
 	if s.log == nil {
@@ -183,6 +186,9 @@ func newFileSystem(ctx context.Context, o Options) (*fileSystem, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if o.pace != nil {
+		s.pace = *o.pace
 	}
 	if s.idle == 0 {
 		s.idle = DefaultIdleCommit

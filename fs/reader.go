@@ -15,6 +15,7 @@ import (
 // read from the start.
 type reader struct {
 	d *document
+	x transfer
 
 	mu  sync.RWMutex // guards what follows
 	pin *pinned
@@ -22,13 +23,17 @@ type reader struct {
 
 var _ openFile = (*reader)(nil)
 
-func (s *fileSystem) openReader(d *document, _ *fuse.OpenIn, out *fuse.OpenOut) error {
-	p, err := d.pin()
-	if err != nil {
+func (s *fileSystem) openReader(d *document, in *fuse.OpenIn, out *fuse.OpenOut) error {
+	r := &reader{d: d}
+	d.seenFrom(in.Pid)
+	d.transfers.enter(&r.x, in.Pid, &s.pace)
+	var err error
+	if r.pin, err = d.pin(); err != nil {
+		d.transfers.leave(&r.x)
 		return err
 	}
 	s.tree.pin(d.node)
-	out.Fh = s.handles.add(&reader{d: d, pin: p})
+	out.Fh = s.handles.add(r)
 	out.OpenFlags = fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
 	return nil
 }
@@ -37,8 +42,9 @@ func (r *reader) owner() *node { return r.d.node }
 
 func (r *reader) read(in *fuse.ReadIn, buf []byte) (int, error) {
 	if in.ReadFlags&fuse.READ_LOCKOWNER == 0 {
-		return r.d.readFill(in, buf)
+		return r.d.readFill(&r.x, in, buf)
 	}
+	r.d.transfers.readDirectly(&r.x)
 	if in.Offset == 0 {
 		r.renew()
 	}
@@ -53,6 +59,7 @@ func (r *reader) pages(in *fuse.ReadIn) fuse.ReadResult {
 	if in.Size < pagesRead || in.ReadFlags&fuse.READ_LOCKOWNER == 0 {
 		return nil
 	}
+	r.d.transfers.readDirectly(&r.x)
 	if in.Offset == 0 {
 		r.renew()
 	}
@@ -94,19 +101,9 @@ func (r *reader) seek(off int64, whence int) (int64, error) {
 // fsync makes what others committed durable: a reader may rely on what it read.
 func (r *reader) fsync(*fuse.FsyncIn) error { return r.d.s.store.Sync(r.d.s.ctx) }
 
-func (r *reader) release() { r.pin.close() }
-
-// readFill serves what goes into the kernel's pages: mappings, sendfile and
-// splice, of whatever handle. It is the newest committed version always, so
-// that no stage shows through the pages that all handles share.
-func (d *document) readFill(in *fuse.ReadIn, buf []byte) (int, error) {
-	d.filled.Store(true)
-	p, err := d.pin()
-	if err != nil {
-		return 0, err
-	}
-	defer p.close()
-	return p.ReadAt(buf, int64(in.Offset))
+func (r *reader) release() {
+	r.d.transfers.leave(&r.x)
+	r.pin.close()
 }
 
 // readAt is io.ReaderAt without io.EOF: the kernel takes a short read for it.

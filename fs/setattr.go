@@ -32,7 +32,7 @@ func (s *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.At
 	if err != nil {
 		return toStatus(err)
 	}
-	timeout, err := s.attributes(n, &in.InHeader, &out.Attr)
+	timeout, err := s.attributesSet(n, &in.InHeader, &out.Attr)
 	out.SetTimeout(timeout)
 	return toStatus(err)
 }

@@ -20,8 +20,9 @@ func (w *writer) eventBy(e decide.Event, by closing) error {
 	w.mu.Lock()
 	w.flushed = w.flushed || e == decide.Flush
 	committed, err := w.eventLocked(e, by)
+	dropped := w.dropped
 	w.mu.Unlock()
-	if committed {
+	if committed && !dropped {
 		// With no lock held: the kernel may wait for reads that we serve.
 		w.d.invalidate(e == decide.Flush || e == decide.Release)
 	}
@@ -231,7 +232,9 @@ func (w *writer) keepDraft(e decide.Event, f decide.Facts) {
 // commit hands the stage over as the newest version of the document's name.
 // The caller holds mu.
 func (w *writer) commit(note string) error {
-	d, s := w.d, w.s
+	d, s, done := w.d, w.s, false
+	turned := w.turn()
+	defer func() { turned(done) }()
 	d.commit.Lock()
 	defer d.commit.Unlock()
 	s.commits.RLock()
@@ -271,6 +274,7 @@ func (w *writer) commit(note string) error {
 	if err != nil {
 		return err
 	}
+	done = true
 	if collided && head.Tx != 0 {
 		s.counts.collisions.Add(1)
 		s.store.Collided(path, w.baseVersion, head, w.opener)

@@ -12,6 +12,7 @@ type counters struct {
 	commits    atomic.Int64
 	refusals   atomic.Int64
 	collisions atomic.Int64
+	unwaited   atomic.Int64 // commits in the middle of somebody's transfer
 }
 
 // Stats is what a mount has done since it began, and what is open in it now.

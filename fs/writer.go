@@ -69,6 +69,12 @@ type writer struct {
 	next  atomic.Int64  // the position, as far as reads and writes tell; -1: not known
 	kin   kin
 
+	x       transfer
+	tid     atomic.Uint32          // the thread that used it last
+	paused  atomic.Int64           // how long its writes have waited, in ns
+	then    atomic.Pointer[func()] // see once
+	dropped bool                   // the last commit found no pages in the kernel; guarded by mu
+
 	changes atomic.Int64 // writes and truncations so far
 	// viewed is the stage for those who only want its size.
 	viewed atomic.Pointer[stage.Stage]
@@ -92,6 +98,7 @@ func (s *fileSystem) newWriter(d *document, in *fuse.InHeader, flags uint32, fre
 	rule := d.rule.Load()
 	w := &writer{s: s, d: d, opener: s.writerOf(in), fresh: fresh, refused: -1, failed: -1}
 	w.flags.Store(flags)
+	w.tid.Store(in.Pid)
 	if flags&unix.O_APPEND != 0 {
 		w.next.Store(-1)
 	}
@@ -147,7 +154,11 @@ func (s *fileSystem) openWriter(d *document, in *fuse.OpenIn, out *fuse.OpenOut)
 			return err
 		}
 	}
-	s.openedWriter(s.newWriter(d, &in.InHeader, in.Flags, in.Flags&unix.O_TRUNC != 0), out)
+	cut := in.Flags&unix.O_TRUNC != 0
+	opened := s.opening(d, in.Pid, cut)
+	w := s.newWriter(d, &in.InHeader, in.Flags, cut)
+	opened(w)
+	s.openedWriter(w, out)
 	return nil
 }
 
@@ -220,7 +231,7 @@ func (w *writer) use(call func(*stage.Stage) error) error {
 func (w *writer) read(in *fuse.ReadIn, buf []byte) (int, error) {
 	if in.ReadFlags&fuse.READ_LOCKOWNER == 0 {
 		w.next.Store(-1)
-		return w.d.readFill(in, buf)
+		return w.d.readFill(&w.x, in, buf)
 	}
 	if in.Offset == 0 {
 		w.renew()
@@ -269,6 +280,7 @@ func (w *writer) changed() bool {
 
 func (w *writer) write(in *fuse.WriteIn, data []byte) (int, error) {
 	w.noteFlags(in.Flags)
+	defer w.pause(in.Pid)()
 	change := w.useWhole
 	if in.Flags&unix.O_APPEND != 0 {
 		change = w.use
@@ -302,6 +314,7 @@ func (w *writer) touch() {
 }
 
 func (w *writer) truncate(in *fuse.InHeader, size int64) error {
+	defer w.cutting(in.Pid)()
 	err := w.useWhole(func(st *stage.Stage) error {
 		defer w.touch()
 		return st.Truncate(size)
@@ -313,6 +326,7 @@ func (w *writer) truncate(in *fuse.InHeader, size int64) error {
 }
 
 func (w *writer) allocate(mode uint32, off, n int64) error {
+	defer w.pause(w.tid.Load())()
 	return w.useWhole(func(st *stage.Stage) error {
 		defer w.touch()
 		return st.Allocate(mode, off, n)
@@ -333,6 +347,8 @@ func (w *writer) seek(off int64, whence int) (int64, error) {
 
 func (w *writer) flush(in *fuse.FlushIn) error {
 	w.noteShut(in)
+	w.tid.Store(in.Pid)
+	w.seen()
 	return w.eventBy(decide.Flush, closing{in.Pid, in.LockOwner})
 }
 
@@ -349,6 +365,7 @@ func (w *writer) fsync(in *fuse.FsyncIn) error {
 // last of several holders, a process that died.
 func (w *writer) release() {
 	w.stopIdle()
+	w.d.transfers.leave(&w.x)
 	if err := w.event(decide.Release, 0); err != nil {
 		w.s.log.Error("what a closed file held is lost", "path", w.d.name(), "error", err)
 	}
@@ -378,36 +395,5 @@ func (w *writer) view(out *fuse.Attr) {
 	if ns := w.mtime.Load(); ns != 0 {
 		putTime(&out.Mtime, &out.Mtimensec, time.Unix(0, ns))
 		putTime(&out.Ctime, &out.Ctimensec, time.Unix(0, ns))
-	}
-}
-
-// restartIdle waits anew for the handle to be quiet.
-func (w *writer) restartIdle() {
-	if !w.idles {
-		return
-	}
-	w.idleMu.Lock()
-	defer w.idleMu.Unlock()
-	switch {
-	case w.closed:
-	case w.timer == nil:
-		w.timer = time.AfterFunc(w.s.idle, w.idle)
-	default:
-		w.timer.Reset(w.s.idle)
-	}
-}
-
-func (w *writer) idle() {
-	if err := w.event(decide.Idle, 0); err != nil {
-		w.s.log.Warn("a quiet file is not committed", "path", w.d.name(), "error", err)
-	}
-}
-
-func (w *writer) stopIdle() {
-	w.idleMu.Lock()
-	defer w.idleMu.Unlock()
-	w.closed = true
-	if w.timer != nil {
-		w.timer.Stop()
 	}
 }
