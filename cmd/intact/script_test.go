@@ -32,6 +32,13 @@ func TestMounted(t *testing.T) {
 	runScripts(t, "mounted")
 }
 
+// TestAlone has what a daemon that another script stops would be in the way of:
+// mkfs looks at the source of every mount.
+func TestAlone(t *testing.T) {
+	needFUSE(t)
+	runScripts(t, "alone")
+}
+
 // runScripts runs the scripts of a directory. Besides testscript's commands
 // they know:
 //
@@ -87,6 +94,8 @@ func setupScript(env *testscript.Env) error {
 	env.Setenv("XDG_RUNTIME_DIR", sockets)
 	env.Setenv("TZ", "UTC")
 	env.Setenv("NO_COLOR", "1")
+	// Under the race detector each of some hundred processes else waits a second.
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	env.Defer(func() {
 		left := takeDown(env.WorkDir, env.T().Log)
 		// A script's own, if it came so far.
