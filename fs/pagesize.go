@@ -72,7 +72,7 @@ func (d *document) storeLast() {
 	if n, err := p.ReadAt(last, p.size()-1); p.size() == 0 || n == 0 || err != nil {
 		return
 	}
-	d.filled.Store(true)
+	d.transfers.store()
 	_ = d.s.server.InodeNotifyStoreCache(d.node.id, p.size()-1, last)
 }
 
@@ -97,11 +97,15 @@ func (w *writer) turn() func(committed bool) {
 		return func(bool) {}
 	}
 	d.transfers.saving.Lock()
+	if d.filled.Swap(false) {
+		d.transfers.store()
+	}
 	ok := d.transfers.shut(w.tid.Load(), &s.pace, func() {
 		_ = s.server.InodeNotify(d.node.id, 0, 0)
 	})
 	w.dropped = ok
 	if !ok {
+		d.filled.Store(true) // they are dropped after the commit
 		s.counts.unwaited.Add(1)
 		s.log.Debug("a commit goes on in the middle of a sendfile or the like", "path", d.name())
 	}

@@ -78,6 +78,8 @@ type transfers struct {
 	news chan struct{} // closed when something ended; nil: nobody waits for it
 	// cached says that pages were asked for since they were dropped last.
 	cached bool
+	// stored says that the kernel may have other pages, that nobody reads now.
+	stored bool
 	// fillers and openers are how many keep off requests for pages, and opens
 	// for reading.
 	fillers, openers int
@@ -281,9 +283,9 @@ func (t *transfers) shut(tid uint32, p *pace, drop func()) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ok := t.clear(tid, p, deadline)
-	for ok && t.cached {
-		t.cached = false
-		riders := t.riders(tid)
+	for ok && (t.cached || t.stored) {
+		riders := t.cached && t.riders(tid)
+		t.cached, t.stored = false, false
 		t.mu.Unlock()
 		drop()
 		if riders {
@@ -314,6 +316,13 @@ func (t *transfers) reopen() {
 	t.fillers--
 	t.openers--
 	t.admit()
+}
+
+// store notes that the kernel has pages that nobody asked for.
+func (t *transfers) store() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stored = true
 }
 
 // alone makes x somebody whom commits wait for, unless one runs.
