@@ -41,6 +41,17 @@ func Dial(ctx context.Context, path string, patience time.Duration) (*Client, er
 	return &Client{conn: conn, in: bufio.NewReaderSize(conn, 64<<10), patience: patience}, nil
 }
 
+// Listening tells whether somebody listens on the socket at path, if only to
+// hang.
+func Listening(path string) bool {
+	conn, err := net.DialTimeout("unix", path, 5*time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
 // Call performs op in the daemon. After a cancelled call or an error of the connection itself
 // the client is of no use any more.
 func (c *Client) Call(ctx context.Context, op string, args, result any, sink Sink) error {

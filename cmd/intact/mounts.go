@@ -69,12 +69,31 @@ func (m mounted) socket() (string, error) {
 	return string(buf[:n]), nil
 }
 
+// noted is the socket of the mount's daemon, as that left it beside, if somebody
+// listens there. This does not touch the mount.
+func (m mounted) noted() string {
+	for _, r := range []control.Runtime{control.RuntimeOfProcess(), {UID: 0}} {
+		if socket := r.Noted(m.minor, m.dir, m.point); socket != "" && control.Listening(socket) {
+			return socket
+		}
+	}
+	return ""
+}
+
 // silentAfter is how long a daemon may take for the least of answers.
 const silentAfter = 10 * time.Second
 
-// ask is socket, with ErrSilent instead of waiting for ever. The thread that
-// asked may wait on.
+// ask finds where the mount's daemon listens. It asks the mount only where there
+// is no note, and then with ErrSilent instead of waiting for ever; the thread
+// that asked may wait on, and keep even a process that has ended from going.
 func (m mounted) ask(ctx context.Context, patience time.Duration) (string, error) {
+	if socket := m.noted(); socket != "" {
+		return socket, nil
+	}
+	return m.askMount(ctx, patience)
+}
+
+func (m mounted) askMount(ctx context.Context, patience time.Duration) (string, error) {
 	type answer struct {
 		socket string
 		err    error
@@ -92,12 +111,6 @@ func (m mounted) ask(ctx context.Context, patience time.Duration) (string, error
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-}
-
-// dead tells whether nobody serves the mount any more.
-func (m mounted) dead(patience time.Duration) bool {
-	_, err := m.ask(context.Background(), patience)
-	return isDead(err)
 }
 
 // isDead is what a mount answers that nobody serves.
@@ -156,24 +169,4 @@ func fusermount(flag, point string) error {
 		return fmt.Errorf("unmount %s: %w", point, unix.EBUSY)
 	}
 	return fmt.Errorf("unmount %s: %s: %w", point, text, err)
-}
-
-// clearDead takes away the dead mounts that a crash left on or above path.
-// It tells whether there was one.
-func clearDead(path string, patience time.Duration) (bool, error) {
-	cleared := false
-	for {
-		mounts, err := intactMounts()
-		if err != nil {
-			return cleared, err
-		}
-		m, ok := mountOf(mounts, path)
-		if !ok || !m.dead(patience) {
-			return cleared, nil
-		}
-		if err := m.detach(); err != nil {
-			return cleared, err
-		}
-		cleared = true
-	}
 }

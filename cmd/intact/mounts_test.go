@@ -1,12 +1,17 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
+
+	"intactfs/control"
+	"intactfs/control/controltest"
 )
 
 func TestMountHelperArgs(t *testing.T) {
@@ -105,5 +110,40 @@ func TestScanHolders(t *testing.T) {
 	many := make([]holder, 8)
 	if got := describe(many); !strings.HasSuffix(got, "and 3 more") {
 		t.Errorf("many are %q", got)
+	}
+}
+
+// TestAskWithoutTheMount: what a daemon left beside its socket is enough, as long
+// as somebody listens; then the mount is asked.
+func TestAskWithoutTheMount(t *testing.T) {
+	dir, socket := lookedAfter(t)
+	m := mounted{dir: dir, point: dir, minor: 1<<30 + os.Getpid()} // no device's
+	r, note := control.RuntimeOfProcess(), control.Note{Socket: socket, Dir: dir, Mount: dir}
+	ask := func() (string, error) { return m.ask(context.Background(), time.Minute) }
+	if got, err := ask(); err == nil {
+		t.Errorf("a directory that is no mount told %s", got)
+	}
+	if err := r.Leave(m.minor, note); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Unleave(m.minor, note) }()
+	controltest.Stale(t, socket)
+	if got, err := ask(); err == nil {
+		t.Errorf("the note of a daemon that is gone told %s", got)
+	}
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	controltest.Peer(t, socket, controltest.Silence)
+	if got, err := ask(); err != nil || got != socket {
+		t.Errorf("got %s, %v, want %s", got, err, socket)
+	}
+	a := newApp()
+	a.silent = 50 * time.Millisecond
+	if a.dead(m) {
+		t.Error("somebody listens, and it is called dead")
+	}
+	if m.point = dir + "/elsewhere"; m.noted() != "" {
+		t.Error("the note of another mount was taken")
 	}
 }

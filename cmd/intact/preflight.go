@@ -39,7 +39,7 @@ func (a *app) place(arg string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cleared, err := clearDead(path, a.silent)
+	cleared, err := a.clearDead(path)
 	if err != nil {
 		return "", fmt.Errorf("clear the dead mount at %s: %w", path, err)
 	}
@@ -48,6 +48,26 @@ func (a *app) place(arg string) (string, error) {
 		path, _, err = absolute(arg)
 	}
 	return path, err
+}
+
+// clearDead takes away the dead mounts that a crash left on or above path.
+// It tells whether there was one.
+func (a *app) clearDead(path string) (bool, error) {
+	cleared := false
+	for {
+		mounts, err := intactMounts()
+		if err != nil {
+			return cleared, err
+		}
+		m, ok := mountOf(mounts, path)
+		if !ok || !a.dead(m) {
+			return cleared, nil
+		}
+		if err := m.detach(); err != nil {
+			return cleared, err
+		}
+		cleared = true
+	}
 }
 
 func checkDir(path string) error {

@@ -46,7 +46,7 @@ func (a *app) recover(ctx context.Context, arg string) error {
 	if t.path != "" {
 		return usageError{fmt.Errorf("%s is inside %s: name the directory itself", arg, t.dir)}
 	}
-	if t.mount != nil && !t.mount.dead(a.silent) {
+	if t.mount != nil && !a.dead(*t.mount) {
 		return hint(fmt.Errorf("%s is mounted: its daemon has recovered it", t.mount.point), "intact verify checks it")
 	}
 	if t.mount != nil && t.mount.point == t.dir {

@@ -116,7 +116,11 @@ func (a *app) endRun(ctx context.Context, point string, daemon *exec.Cmd) error 
 		_ = daemon.Process.Signal(unix.SIGTERM) // it may live all the same
 		return errors.Join(err, daemon.Wait())
 	}
-	switch _, err = m.ask(ctx, a.silent); {
+	c, err := a.reach(ctx, m)
+	if err == nil {
+		err = c.Close()
+	}
+	switch {
 	case isDead(err):
 		err = errors.Join(fmt.Errorf("the daemon died: %w", store.ErrDamaged), m.detach())
 	case errors.Is(err, control.ErrSilent):

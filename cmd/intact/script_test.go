@@ -301,10 +301,12 @@ func daemonOf(point string) int {
 	return 0
 }
 
-// alive is false also for a process that only waits to be reaped.
+// alive is false also for a process that only waits to be reaped; while it has
+// threads that still end, it keeps what it has open.
 func alive(pid int) bool {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	return err == nil && !bytes.Contains(status, []byte("\nState:\tZ"))
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return err == nil && (len(threads) > 1 || !bytes.Contains(status, []byte("\nState:\tZ")))
 }
 
 // takeDown ends the daemons and mounts below a directory, and names these. What

@@ -33,6 +33,8 @@ type daemon struct {
 	store   *store.Store
 	control *control.Server
 	server  *fs.Server
+	note    control.Note  // left for who looks for this daemon; zero: none
+	minor   int           // of the mount's device
 	gone    chan struct{} // closed when the mount is gone
 	asked   chan struct{} // told when the mount was taken away on request
 	warning string        // what the parent has to tell whoever mounts
@@ -174,11 +176,26 @@ func (d *daemon) mount(ctx context.Context) error {
 	}
 	d.server = server
 	keepDescriptors()
+	d.leaveNote()
 	go func() {
 		defer close(d.gone)
 		server.Serve()
 	}()
 	return nil
+}
+
+// leaveNote says beside the socket which mount is this daemon's. Without it the
+// mount is asked.
+func (d *daemon) leaveNote() {
+	mounts, err := intactMounts()
+	if m, ok := mountOf(mounts, d.point); ok && m.point == d.point {
+		d.minor = m.minor
+		d.note = control.Note{Socket: d.control.Path(), Dir: d.dir, Mount: d.point}
+		err = control.RuntimeOfProcess().Leave(d.minor, d.note)
+	}
+	if err != nil {
+		d.log.Warn("leave a note of the mount", "err", err)
+	}
 }
 
 // keepDescriptors keeps what is open from the commands that judge contents. The
@@ -311,6 +328,9 @@ func (d *daemon) changed(path string) {
 // close lets go of everything that was begun.
 func (d *daemon) close() error {
 	var errs []error
+	if d.note.Socket != "" {
+		errs = append(errs, control.RuntimeOfProcess().Unleave(d.minor, d.note))
+	}
 	if d.control != nil {
 		errs = append(errs, d.control.Close())
 	}

@@ -104,7 +104,22 @@ func (a *app) reach(ctx context.Context, m mounted) (control.Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.dial(ctx, socket, m.point)
+	c, err := a.dial(ctx, socket, m.point)
+	if errors.Is(err, control.ErrGone) { // just now: the mount knows
+		if _, mountErr := m.askMount(ctx, a.silent); isDead(mountErr) {
+			err = mountErr
+		}
+	}
+	return c, err
+}
+
+// dead tells whether nobody serves a mount any more.
+func (a *app) dead(m mounted) bool {
+	c, err := a.reach(context.Background(), m)
+	if err == nil {
+		_ = c.Close()
+	}
+	return isDead(err)
 }
 
 // answers fails for a path in a mount whose daemon hangs: to write there would
@@ -114,10 +129,15 @@ func (a *app) answers(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	if m, ok := mountOf(mounts, path); ok {
-		_, err = m.ask(ctx, a.silent)
+	m, ok := mountOf(mounts, path)
+	if !ok {
+		return nil
 	}
-	if errors.Is(err, control.ErrSilent) {
+	c, err := a.reach(ctx, m)
+	switch {
+	case err == nil:
+		return c.Close()
+	case errors.Is(err, control.ErrSilent):
 		return err
 	}
 	return nil
