@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/signal"
 	"syscall"
 	"time"
 
@@ -67,20 +65,5 @@ func serveLoopback(command, source, target string) error {
 		// Splicing a megabyte needs a larger pipe than there is.
 		options.DisableSplice = true
 	}
-	server, err := gofs.Mount(target, root, &options)
-	if err != nil {
-		return fmt.Errorf("mount loopback: %w", err)
-	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	go func() {
-		<-stop
-		// Detached, it ends with the last file that is open in it.
-		if err := syscall.Unmount(target, syscall.MNT_DETACH); err != nil {
-			fmt.Fprintln(os.Stderr, "error: unmount loopback:", err)
-			os.Exit(1)
-		}
-	}()
-	server.Wait()
-	return nil
+	return serve(target, root, &options)
 }

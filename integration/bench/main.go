@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"intactfs/integration/bench/result"
+	"intactfs/integration/crashlab/volume"
 )
 
 // config is what the command line decides.
@@ -35,24 +36,25 @@ type config struct {
 	rounds int
 	saves  int
 	budget time.Duration
+	flush  *time.Duration // nil: as the disk has it
 }
 
 func main() {
-	if len(os.Args) > 3 && (os.Args[1] == loopbackCommand || os.Args[1] == directCommand) {
-		if err := serveLoopback(os.Args[1], os.Args[2], os.Args[3]); err != nil {
-			fmt.Fprintln(os.Stderr, "error:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	if len(os.Args) > 2 && os.Args[1] == writerCommand {
-		if err := serveWriter(os.Args[2], os.Stdin, os.Stdout); err != nil {
+	if is, err := child(os.Args); is {
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "error:", err)
 			os.Exit(1)
 		}
 		return
 	}
 	c := parse()
+	if c.fsType != "" {
+		// However this ends, the kernel then takes the mounts down.
+		if err := volume.Isolate(); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, c)
 	stop()
@@ -75,7 +77,16 @@ func parse() config {
 	flag.IntVar(&c.rounds, "rounds", 0, "rounds per scenario (default 11, quick 5)")
 	flag.IntVar(&c.saves, "saves", 0, "saves of the scenario million (default 1,000,000, quick 20,000)")
 	flag.DurationVar(&c.budget, "budget", 15*time.Minute, "time after which the scenarios matrix and million begin nothing more")
+	flag.Func("flush", "let every flush of the disk below -fs take this `time`, and count them: 0, 2ms", func(text string) error {
+		d, err := time.ParseDuration(text)
+		c.flush = &d
+		return err
+	})
 	flag.Parse()
+	if c.flush != nil && c.fsType == "" {
+		fmt.Fprintln(os.Stderr, "error: -flush needs a file system to put on such a disk\nhint: -fs ext4")
+		os.Exit(3)
+	}
 	if only != "" {
 		c.only = strings.Split(only, ",")
 	}

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -27,11 +26,14 @@ type place struct {
 	mirror string // the loopback's mount point
 	direct string // that of a loopback whose reads are served
 
-	temporary string // removed at Close
-	image     string // loop file system mounted at root; "" for none
+	temporary string      // removed at Close
+	fresh     *filesystem // mounted at root; nil for none
 	daemon    *exec.Cmd
 	loopbacks map[string]*exec.Cmd // by mount point
 }
+
+// imageSize is that of a loop file, in bytes. It takes no more room than is used.
+const imageSize = 24 << 30
 
 // newPlace makes the directories, the loop file system if one was asked for,
 // and both mounts.
@@ -51,11 +53,15 @@ func newPlace(ctx context.Context, c config, binary string) (p *place, err error
 		}
 	}()
 	if c.fsType != "" {
-		if err := p.makeFileSystem(ctx); err != nil {
+		if p.fresh, err = makeFileSystem(ctx, p.root, c.fsType, imageSize, c.flush); err != nil {
 			return nil, err
 		}
+		p.root = p.fresh.point
 	}
 	p.fsName = fileSystemName(p.root, c.fsType)
+	if c.flush != nil {
+		p.fsName += fmt.Sprintf(", flushes of %v", *c.flush)
+	}
 	for _, d := range []struct {
 		path *string
 		name string
@@ -73,30 +79,6 @@ func newPlace(ctx context.Context, c config, binary string) (p *place, err error
 		return nil, err
 	}
 	return p, p.mountLoopback(ctx, directCommand, p.direct)
-}
-
-// makeFileSystem puts a fresh file system in a loop file at root/fs.
-func (p *place) makeFileSystem(ctx context.Context) error {
-	image := filepath.Join(p.root, p.fsType+".img")
-	f, err := os.Create(image)
-	if err != nil {
-		return fmt.Errorf("make image: %w", err)
-	}
-	if err := errors.Join(f.Truncate(24<<30), f.Close()); err != nil {
-		return fmt.Errorf("size image: %w", err)
-	}
-	point := filepath.Join(p.root, "fs")
-	if err := os.MkdirAll(point, 0o755); err != nil {
-		return fmt.Errorf("make mount point: %w", err)
-	}
-	if err := command(ctx, "mkfs."+p.fsType, "-q", image); err != nil {
-		return err
-	}
-	if err := command(ctx, "mount", "-o", "loop", image, point); err != nil {
-		return err
-	}
-	p.image, p.root = image, point
-	return nil
 }
 
 // mount puts intact over dir, in the foreground of a child.
@@ -140,41 +122,14 @@ func (p *place) Close() error {
 		err = errors.Join(err, endChild(child, point))
 	}
 	p.loopbacks = nil
-	if p.image != "" {
-		err = errors.Join(err, command(context.Background(), "umount", p.root))
+	if p.fresh != nil {
+		err = errors.Join(err, p.fresh.Close())
+		p.fresh = nil
 	}
 	if p.temporary != "" {
 		err = errors.Join(err, os.RemoveAll(p.temporary))
 	}
 	return err
-}
-
-func startChild(name string, args ...string) (*exec.Cmd, error) {
-	cmd := exec.Command(name, args...)
-	cmd.Stdout, cmd.Stderr = nil, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd, cmd.Start()
-}
-
-// endChild asks the server of a mount to end; after half a minute it is
-// killed and its mount detached.
-func endChild(cmd *exec.Cmd, mountPoint string) error {
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return fmt.Errorf("end server of %s: %w", mountPoint, err)
-	}
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("server of %s: %w", mountPoint, err)
-		}
-		return nil
-	case <-time.After(30 * time.Second):
-		err := errors.Join(cmd.Process.Kill(), syscall.Unmount(mountPoint, syscall.MNT_DETACH))
-		killed := <-done // its status says only that
-		return errors.Join(fmt.Errorf("server of %s had to be killed: %w", mountPoint, killed), err)
-	}
 }
 
 // waitMounted polls the mount table, which never blocks, until dir is a FUSE

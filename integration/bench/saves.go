@@ -26,6 +26,7 @@ type load struct {
 	shared  bool // all on one file
 	saves   int  // of each writer, in each round
 	chunk   int  // bytes per write; 0: one write
+	durable bool // only those that leave a file whole and durable
 }
 
 func (l load) name() string {
@@ -40,6 +41,9 @@ func (l load) name() string {
 	}
 	if l.chunk > 0 {
 		files += fmt.Sprintf(", writes of %s", bytesName(l.chunk))
+	}
+	if l.durable {
+		files += fmt.Sprintf(", %d saves each", l.saves)
 	}
 	return fmt.Sprintf("save %s, %s", bytesName(l.size), files)
 }
@@ -81,21 +85,29 @@ func (l load) saveAll(dir, how string, writer, round int) error {
 
 // saveScenario measures one load with all contenders.
 func saveScenario(ctx context.Context, p *place, l load) (result.Result, error) {
-	contender := func(name, dir, how string) variant {
-		return variant{name, func(round int) (time.Duration, error) { return l.run(dir, how, round) }}
+	counts := p.accountOf()
+	contender := func(name, dir, how string, l load) variant {
+		v := variant{name, func(round int) (time.Duration, error) { return l.run(dir, how, round) }}
+		return counts.count(ctx, v, l.writers*l.saves, name == mounted)
 	}
 	// The recipe's temporary name is for one writer: on one file its writers
 	// have a file each.
 	own := l
 	own.shared = false
-	rows, err := interleave(ctx, p.rounds, []variant{
-		contender(inPlace, p.native, "in-place"),
-		contender(synced, p.native, "synced"),
-		{careful, func(round int) (time.Duration, error) { return own.run(p.native, "careful", round) }},
-		contender(mounted, p.data, "in-place"),
-		contender(loopBack, p.mirror, "in-place"),
-	})
-	return result.Result{Name: l.name(), Rows: rows}, err
+	variants := []variant{
+		contender(inPlace, p.native, "in-place", l),
+		contender(synced, p.native, "synced", l),
+		contender(careful, p.native, "careful", own),
+		contender(mounted, p.data, "in-place", l),
+		contender(loopBack, p.mirror, "in-place", l),
+	}
+	if l.durable {
+		variants = variants[2:4]
+	}
+	rows, err := interleave(ctx, p.rounds, variants)
+	r := result.Result{Name: l.name(), Rows: rows}
+	counts.enter(&r)
+	return r, err
 }
 
 // smallSaves are the two loads that most programs are: one writer, and many.
@@ -114,7 +126,17 @@ func smallSaves(ctx context.Context, p *place) ([]result.Result, error) {
 	many.Compare(mounted, careful, 0.15)
 	many.Compare(mounted, inPlace, 0)
 	many.Compare(mounted, loopBack, 0)
-	return []result.Result{one, many}, nil
+	out := []result.Result{one, many}
+	if p.flush == nil {
+		return out, nil
+	}
+	// So long that what was saved at first is published meanwhile.
+	long, err := saveScenario(ctx, p, load{size: 1 << 10, writers: 32, saves: 150, durable: true})
+	if err != nil {
+		return nil, err
+	}
+	long.Compare(mounted, careful, 0.15)
+	return append(out, long), nil
 }
 
 // matrix is every size by every number of writers, as far as the budget of time

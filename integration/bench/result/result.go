@@ -30,6 +30,14 @@ type Row struct {
 	Median  time.Duration
 	// Samples holds one time a round, in the order of the rounds.
 	Samples []time.Duration
+	// Flushes is nil where they were not counted.
+	Flushes *Flushes `json:",omitempty"`
+}
+
+// Flushes of the disk per 1,000 operations, a number for each round.
+type Flushes struct {
+	During []float64 // while the operations ran
+	Behind []float64 // from then on until there was nothing left to do
 }
 
 // Bar is what a ratio should stay below (or a value, if Base is empty).
@@ -47,7 +55,7 @@ func (b Bar) Met() bool { return b.Limit == 0 || b.Ratio <= b.Limit }
 func (r Result) Print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n", r.Name)
 	for _, row := range r.Rows {
-		fmt.Fprintf(w, "  %-34s %12s\n", row.Variant, row.Median.Round(time.Microsecond/10))
+		fmt.Fprintf(w, "  %-34s %12s%s\n", row.Variant, row.Median.Round(time.Microsecond/10), row.Flushes)
 	}
 	for _, b := range r.Bars {
 		verdict := ""
@@ -96,4 +104,12 @@ func Median[T float64 | time.Duration](values []T) T {
 	sorted := slices.Clone(values)
 	slices.Sort(sorted)
 	return sorted[len(sorted)/2]
+}
+
+// String is empty for nil.
+func (f *Flushes) String() string {
+	if f == nil {
+		return ""
+	}
+	return fmt.Sprintf("  flushes per 1,000: %.0f, then %.0f", Median(f.During), Median(f.Behind))
 }
