@@ -67,9 +67,9 @@ func wholeNumbers(text []byte, least int) error {
 	return fmt.Errorf("%d of %d bytes, other ones from %d: %.30q", len(text), len(want), at, text[at:])
 }
 
-// clientTransfer is a loop of a process: WHAT PATH ROUNDS LEAST [SCRATCH]. With
-// a scratch file the reader ends when that is removed or the rounds are done; a
-// saver goes on until the file STOP is there.
+// clientTransfer is a loop of a process: savebig PATH ROUNDS LEAST STOP HOW, which
+// ends when the file STOP is there; copybig PATH ROUNDS LEAST DIR; walkbig PATH
+// ROUNDS LEAST. It answers how many rounds went wrong.
 func clientTransfer(w []string, num func(int) int64) (string, error) {
 	least := int(num(3))
 	var done passed
@@ -111,7 +111,7 @@ func clientSaveBig(path string, content []byte, how string) error {
 	}
 	_, err = f.Stat()
 	for rest := content; len(rest) > 0 && err == nil; {
-		piece := rest[:min(len(rest), 200_000)]
+		piece := rest[:min(len(rest), 1<<20)]
 		_, err = f.Write(piece)
 		rest = rest[len(piece):]
 	}

@@ -16,7 +16,7 @@ func TestTransfersAreWhole(t *testing.T) {
 		for _, how := range []string{"truncate", "in place", "rename"} {
 			for _, least := range []int{100_000, 3_000_000} {
 				t.Run(fmt.Sprintf("%s/%s/%d", reader, how, least), func(t *testing.T) {
-					transfersAreWhole(t, reader, how, least, 60_000_000/least)
+					transfersAreWhole(t, reader, how, least, 24_000_000/least)
 				})
 			}
 		}
