@@ -42,7 +42,7 @@ type document struct {
 	filled atomic.Bool
 	// transfers are those who read through these pages.
 	transfers transfers
-	// linked is set while the backing file has other names.
+	// linked is set while the file has other names, or may have.
 	linked atomic.Bool
 	// kept is the last version of a name that is gone, for who was on the
 	// way to it meanwhile.
@@ -171,7 +171,9 @@ func (d *document) committed() (state, error) {
 		if ctime.Before(v.Time) {
 			ctime = v.Time
 		}
-		return state{attr: attrOf(v.Attr, v.Size, ctime, d.ino), pending: true}, nil
+		out := state{attr: attrOf(v.Attr, v.Size, ctime, d.ino), pending: true}
+		out.attr.Nlink = uint32(max(1, len(v.Names)))
+		return out, nil
 	}
 	if !exists {
 		return state{attr: attrOf(born, 0, ctime, d.ino)}, nil

@@ -76,10 +76,9 @@ func (s *fileSystem) rejoin(from, to place) error {
 	switch {
 	case from.node.kind != unix.S_IFREG:
 		return nil
-	case d != nil && to.rule == nil:
+	case d != nil && s.keepRule(d) == nil:
 		return s.unprotect(d)
 	case d != nil:
-		d.rule.Store(to.rule)
 		d.mu.Lock()
 		d.head, d.resume = Version{}, nil // those were of the other name
 		d.mu.Unlock()

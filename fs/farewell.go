@@ -57,6 +57,7 @@ func (d *document) stay() {
 func (d *document) lost(s *fileSystem, end farewell) {
 	last := end.attr
 	last.Nlink -= min(last.Nlink, 1)
+	s.tree.unshare(d.node)
 	if kept, err := end.kept.share(); err == nil {
 		d.kept.Swap(kept).close()
 	}

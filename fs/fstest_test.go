@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"maps"
 	"os"
 	"path"
@@ -69,8 +70,48 @@ func (m *memStore) Pending(path string) (Version, bool) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v, ok := m.pending[path]
+	v, ok := m.find(path)
 	return v.Version, ok
+}
+
+// find is the pending version of a file by any of its names. The caller holds mu.
+func (m *memStore) find(name string) (memVersion, bool) {
+	if v, ok := m.pending[name]; ok {
+		return v, true
+	}
+	for _, v := range m.pending {
+		if slices.Contains(v.Names, name) {
+			return v, true
+		}
+	}
+	return memVersion{}, false
+}
+
+func (m *memStore) Links(_ context.Context, name string) ([]string, error) {
+	of, err := os.Stat(filepath.Join(m.root, name))
+	if err != nil {
+		return nil, err
+	}
+	var links []string
+	err = filepath.WalkDir(m.root, func(p string, e iofs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(p, path.Ext(name)) {
+			return err
+		}
+		info, err := e.Info()
+		if rel := strings.TrimPrefix(p, m.root+"/"); err == nil && os.SameFile(info, of) && rel != name {
+			links = append(links, rel)
+		}
+		return err
+	})
+	return links, err
+}
+
+// namesOf are all names of a commit if there are several.
+func namesOf(path string, links []string) []string {
+	if len(links) == 0 {
+		return nil
+	}
+	return append([]string{path}, links...)
 }
 
 type memContent struct{ *bytes.Reader }
@@ -80,7 +121,7 @@ func (memContent) Close() error { return nil }
 func (m *memStore) OpenPending(path string) (Version, Content, bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	v, ok := m.pending[path]
+	v, ok := m.find(path)
 	if !ok {
 		return Version{}, nil, false, nil
 	}
@@ -147,10 +188,17 @@ func (m *memStore) Commit(_ context.Context, c Commit) (Version, error) {
 	if int64(len(content)) != c.Size {
 		return Version{}, fmt.Errorf("commit of %d bytes says %d", len(content), c.Size)
 	}
+	for _, name := range append([]string{c.Path}, c.Links...) {
+		if v, ok := m.Pending(name); ok && !slices.Equal(v.Names, namesOf(c.Path, c.Links)) {
+			if err := m.Settle(context.Background(), name); err != nil {
+				return Version{}, err
+			}
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.tx++
-	v := Version{Tx: m.tx, Size: c.Size, SHA256: c.SHA256, Time: time.Now(), Attr: c.Attr}
+	v := Version{Tx: m.tx, Size: c.Size, SHA256: c.SHA256, Time: time.Now(), Attr: c.Attr, Names: namesOf(c.Path, c.Links)}
 	m.pending[c.Path] = memVersion{v, content}
 	m.commits = append(m.commits, c)
 	return v, nil
@@ -182,7 +230,7 @@ func (m *memStore) Append(_ context.Context, a Append) (Version, error) {
 	}
 	m.tx++
 	content := append(bytes.Clone(base.content), a.Bytes...)
-	v := Version{Tx: m.tx, Size: int64(len(content)), Time: time.Now(), Attr: a.Attr}
+	v := Version{Tx: m.tx, Size: int64(len(content)), Time: time.Now(), Attr: a.Attr, Names: namesOf(a.Path, a.Links)}
 	m.pending[a.Path] = memVersion{v, content}
 	m.commits = append(m.commits, Commit{Path: a.Path, Attr: a.Attr, Inline: content, Size: v.Size, Base: a.Base, Who: a.Who, Note: a.Note})
 	m.appended = append(m.appended, string(a.Bytes))
@@ -212,11 +260,24 @@ func (m *memStore) Settle(_ context.Context, name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for p, v := range maps.Clone(m.pending) {
-		if p != name && name != "" && !strings.HasPrefix(p, name+"/") {
+		below := func(p string) bool { return p == name || name == "" || strings.HasPrefix(p, name+"/") }
+		if !below(p) && !slices.ContainsFunc(v.Names, below) {
 			continue
 		}
 		if err := m.publish(p, v); err != nil {
 			return err
+		}
+		for _, other := range v.Names {
+			if other == p {
+				continue
+			}
+			temp := filepath.Join(m.root, ".intact", "staging", "link")
+			if err := os.Link(filepath.Join(m.root, p), temp); err != nil {
+				return err
+			}
+			if err := os.Rename(temp, filepath.Join(m.root, other)); err != nil {
+				return err
+			}
 		}
 		delete(m.pending, p)
 	}
@@ -309,7 +370,7 @@ func (r testRules) For(p string) *Rule {
 		rule.Format = "json"
 		rule.NewValidator = func() Validator { return &testValidator{} }
 	case ".jsonl":
-		rule.Format, rule.Lines = "jsonl", true
+		rule.ID, rule.Format, rule.Lines = 1, "jsonl", true
 		rule.NewValidator = func() Validator { return &testValidator{lines: true} }
 	default:
 		return nil

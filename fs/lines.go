@@ -98,7 +98,7 @@ func (w *writer) commitLines(rule *Rule, c Commit) error {
 			return err
 		}
 		v, err := d.s.store.Append(d.s.ctx, Append{
-			Path: c.Path, Attr: c.Attr, Bytes: added, Base: t.tx, BaseSize: t.size, Who: c.Who, Note: c.Note,
+			Path: c.Path, Links: c.Links, Attr: c.Attr, Bytes: added, Base: t.tx, BaseSize: t.size, Who: c.Who, Note: c.Note,
 		})
 		switch {
 		case err == nil:

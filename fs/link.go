@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Link gives a file one more name. A protected name gets a version of its own;
-// a protected file is never shared with a name that no rule protects, where it
-// could be written in place: that name gets a copy.
+// Link gives a file one more name. A protected file is shared with names that the
+// same rule protects. Under another rule the name gets a version of its own, and
+// without any, where it could be written in place, a copy.
 func (s *fileSystem) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
 	n := s.tree.get(in.Oldnodeid)
 	if n == nil {
@@ -73,8 +73,11 @@ func (s *fileSystem) linkContent(n *node, to place, in *fuse.InHeader) (*node, e
 		if !exists {
 			return nil, syscall.ENOENT
 		}
-		if to.rule == nil {
+		switch {
+		case to.rule == nil:
 			return s.linkCopy(n, to)
+		case sameRule(to.rule)(d):
+			return s.linkShared(d, to)
 		}
 		return s.linkVersion(n, to, in)
 	}
@@ -124,43 +127,54 @@ func (s *fileSystem) linkVersion(n *node, to place, in *fuse.InHeader) (*node, e
 func (s *fileSystem) linkCopy(n *node, to place) (*node, error) {
 	s.names.Lock()
 	defer s.names.Unlock()
-	from, err := s.openNode(n, unix.O_RDONLY)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(from) }()
 	parent, err := s.dirFD(to.dir)
 	if err != nil {
 		return nil, err
 	}
-	fd, err := openat(parent, ".", unix.O_TMPFILE|unix.O_RDWR, 0600)
+	fd, err := s.copyBeneath(n, parent)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	for {
-		copied, err := unix.CopyFileRange(from, nil, fd, nil, copyRangeMax, 0)
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if copied == 0 {
-			break
-		}
-	}
-	a, err := readAttr(from)
-	if err != nil {
-		return nil, err
-	}
-	if err := writeAttr(fd, a); err != nil {
-		return nil, err
-	}
 	if err := unix.Linkat(unix.AT_FDCWD, procPath(fd), parent, to.name, unix.AT_SYMLINK_FOLLOW); err != nil {
 		return nil, err
 	}
 	return s.findPlain(to.dir, to.name)
+}
+
+// copyBeneath copies a file, with its metadata, into one without a name in the
+// directory parent. The caller holds names.
+func (s *fileSystem) copyBeneath(n *node, parent int) (fd int, err error) {
+	from, err := s.openNode(n, unix.O_RDONLY)
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = unix.Close(from) }()
+	if fd, err = openat(parent, ".", unix.O_TMPFILE|unix.O_RDWR, 0600); err != nil {
+		return -1, err
+	}
+	err = copyAll(from, fd)
+	if err == nil {
+		var a Attr
+		if a, err = readAttr(from); err == nil {
+			err = writeAttr(fd, a)
+		}
+	}
+	if err != nil {
+		return -1, errors.Join(err, unix.Close(fd))
+	}
+	return fd, nil
+}
+
+func copyAll(from, to int) error {
+	for {
+		copied, err := unix.CopyFileRange(from, nil, to, nil, copyRangeMax, 0)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil || copied == 0:
+			return err
+		}
+	}
 }
 
 // writeAttr gives a file beneath metadata that was read from another.

@@ -91,7 +91,7 @@ func (s *fileSystem) find(dir *node, name string, in *fuse.InHeader) (*node, err
 		return s.findPlain(dir, name)
 	}
 	if v, ok := s.store.Pending(path); ok {
-		return s.tree.enterDoc(dir, name, func() *document { return s.pendingDocument(rule, v) }), nil
+		return s.findPending(dir, name, rule, v), nil
 	}
 	st, err := s.statName(dir, name)
 	switch {
@@ -102,15 +102,7 @@ func (s *fileSystem) find(dir *node, name string, in *fuse.InHeader) (*node, err
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
 		return s.tree.enter(dir, name, inoKey{st.Dev, st.Ino}, st.Mode&unix.S_IFMT), nil
 	}
-	ino := uint64(0)
-	if known := s.tree.child(dir, name); known == nil || known.doc.Load() == nil {
-		ino = s.savedIno(dir, name, st.Ino)
-	}
-	return s.tree.enterDoc(dir, name, func() *document {
-		d := s.backedDocument(rule, ino)
-		d.linked.Store(st.Nlink > 1)
-		return d
-	}), nil
+	return s.findBacked(dir, name, rule, &st), nil
 }
 
 func (s *fileSystem) findPlain(dir *node, name string) (*node, error) {

@@ -22,6 +22,10 @@ type Store interface {
 	// holds: nothing, or an older version, is in the backing directory.
 	PendingNames(dir string) []string
 
+	// Links lists the other names that the file beneath path has, below the
+	// same directory and protected by the same rule. It looks at all of it.
+	Links(ctx context.Context, path string) ([]string, error)
+
 	// NewStage makes a private file for a content that outgrew memory. The
 	// caller closes it; Commit takes it over, Discard removes it.
 	NewStage() (Stage, error)
@@ -71,6 +75,7 @@ type Version struct {
 	SHA256 [32]byte
 	Time   time.Time
 	Attr   Attr
+	Names  []string // all names of the file, if it is pending and has several
 }
 
 // Attr is the metadata that belongs to the name and survives a commit.
@@ -110,6 +115,7 @@ type Stage interface {
 // A zero SHA256 is computed when the version is published.
 type Commit struct {
 	Path   string
+	Links  []string // other names of the file, which get the version too
 	Attr   Attr
 	Inline []byte
 	Stage  Stage
@@ -130,6 +136,7 @@ type Commit struct {
 // afterwards.
 type Append struct {
 	Path     string
+	Links    []string // other names of the file, which get the version too
 	Attr     Attr
 	Bytes    []byte
 	Base     uint64
@@ -174,6 +181,9 @@ type Rules interface {
 
 // Rule is how one protected path is judged.
 type Rule struct {
+	// ID tells rules apart. Names that hard links make of one file belong
+	// together if the same rule protects them.
+	ID     int
 	Format string // "json", "jsonl", ...
 	// NewValidator starts judging an empty document.
 	NewValidator func() Validator

@@ -103,9 +103,14 @@ func (s *fileSystem) unlinkDoc(d *document, dir *node, name string, in *fuse.InH
 	defer d.commit.Unlock()
 	s.commits.RLock()
 	defer s.commits.RUnlock()
-	path, ok := s.tree.path(d.node)
-	if !ok {
-		return syscall.ENOENT
+	s.names.RLock()
+	path, _, err := s.childPath(dir, name)
+	s.names.RUnlock()
+	if err != nil {
+		return err
+	}
+	if _, _, _, err := d.names(); err != nil {
+		return err
 	}
 	if err := s.keepLast(path); err != nil {
 		return err
@@ -182,7 +187,7 @@ func (s *fileSystem) dropName(d *document, dir *node, name string) (bool, error)
 	}
 	s.tree.pin(d.node)
 	s.tree.unlink(dir, name, false)
-	d.lost(s, last)
+	s.lostName(d, last)
 	s.tree.unpin(d.node)
 	return existed, nil
 }

@@ -60,6 +60,9 @@ func (s *fileSystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newNa
 	if from.node == nil {
 		return fuse.ENOENT // the kernel looks both names up first
 	}
+	if from.node == to.node {
+		return fuse.OK // two names of one file
+	}
 	if in.Flags&unix.RENAME_EXCHANGE != 0 {
 		return toStatus(s.exchange(from, to, &in.InHeader))
 	}
@@ -97,15 +100,20 @@ func (s *fileSystem) renamePlain(from, to place, in *fuse.InHeader, flags uint32
 	defer target.commit.Unlock()
 	s.commits.RLock()
 	defer s.commits.RUnlock()
+	if _, _, _, err := target.names(); err != nil {
+		return err
+	}
 	if err := s.keepLast(to.path); err != nil {
 		return err
 	}
 	last := target.lastSeen()
 	defer last.kept.close()
-	if err := s.locked(func() error { return s.moveBeneath(from, to, flags) }); err != nil {
+	err := s.locked(func() error {
+		return s.replacing(target, last, func() error { return s.moveBeneath(from, to, flags) })
+	})
+	if err != nil {
 		return err
 	}
-	target.lost(s, last)
 	s.removed(to.dir, to.path, in)
 	return nil
 }
@@ -271,17 +279,24 @@ func (s *fileSystem) moveDoc(d, target *document, from, to place, flags uint32) 
 	if err := s.locked(func() error { return s.moveBeneath(from, to, flags) }); err != nil {
 		return err
 	}
-	d.rule.Store(to.rule)
+	s.keepRule(d)
 	s.moved(from.path, to.path)
 	return nil
 }
 
-// moveOut moves a settled document to a name that no rule protects.
+// moveOut moves a settled document to a name that no rule protects. If it keeps
+// other names, what is moved is a copy.
 func (s *fileSystem) moveOut(d *document, from, to place, in *fuse.InHeader, flags uint32) error {
+	if _, _, _, err := d.names(); err != nil {
+		return err
+	}
 	if err := s.keepLast(from.path); err != nil {
 		return err
 	}
 	err := s.locked(func() error {
+		if s.tree.several(d.node) {
+			return s.moveCopy(d, from, to, flags)
+		}
 		if err := s.moveBeneath(from, to, flags); err != nil {
 			return err
 		}
@@ -372,12 +387,8 @@ func (s *fileSystem) reconsider(dir *node) {
 	visit(dir)
 	s.tree.mu.Unlock()
 	for _, d := range docs {
-		if path, ok := s.tree.path(d.node); ok {
-			rule := s.rules.For(path)
-			d.rule.Store(rule)
-			if rule == nil && d.settled() {
-				_ = s.locked(func() error { return s.unprotect(d) })
-			}
+		if _, named := s.tree.where(d.node); named && s.keepRule(d) == nil && d.settled() {
+			_ = s.locked(func() error { return s.unprotect(d) })
 		}
 	}
 	if len(forget) == 0 {

@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -95,7 +96,10 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	}
 	s.commits.RLock()
 	defer s.commits.RUnlock()
-	base, full, last := s.replaced(target, to)
+	base, full, last, err := s.replaced(target, to)
+	if err != nil {
+		return err
+	}
 	defer last.kept.close()
 	writes := from.node.writes.Load()
 	got, err := s.judgeIncoming(from.node, to, full, in)
@@ -127,18 +131,21 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 }
 
 // replaced is what a protected name has before something replaces it.
-func (s *fileSystem) replaced(target *document, to place) (base uint64, full bool, last farewell) {
+func (s *fileSystem) replaced(target *document, to place) (base uint64, full bool, last farewell, err error) {
 	if target != nil {
+		if _, _, _, err := target.names(); err != nil { // those that stay
+			return 0, false, last, err
+		}
 		last = target.lastSeen()
-		return target.headTx(), last.attr.Size > 0 && target.settled(), last
+		return target.headTx(), last.attr.Size > 0 && target.settled(), last, nil
 	}
 	if v, ok := s.store.Pending(to.path); ok {
-		return v.Tx, v.Size > 0, last
+		return v.Tx, v.Size > 0, last, nil
 	}
 	s.names.RLock()
 	defer s.names.RUnlock()
 	st, err := s.statName(to.dir, to.name)
-	return 0, err == nil && st.Size > 0, last
+	return 0, err == nil && st.Size > 0, last, nil
 }
 
 // admit commits an incoming content as the newest version of its new name.
@@ -164,28 +171,30 @@ func (s *fileSystem) takeOver(from, to place, target *document, last farewell, d
 	if err := retry(func() error { return unix.Unlinkat(parent, from.name, 0) }); err != nil {
 		return fmt.Errorf("remove %s, committed as %s: %w", from.path, to.path, err)
 	}
-	if target != nil {
-		s.tree.pin(target.node)
-		defer s.tree.unpin(target.node)
-		target.lost(s, last)
-	}
 	if to.node != nil && target == nil {
 		s.keepOrphan(to.node)
 		if err := s.removeTarget(to); err != nil {
 			return err
 		}
 	}
-	if got.links > 1 {
-		// The inode keeps another name, so the node stays with that: the
-		// kernel must look the new name up.
-		s.tree.unlink(from.dir, from.name, false)
-		s.tree.unlink(to.dir, to.name, false)
-		go func() { _ = s.server.EntryNotify(to.dir.id, to.name) }()
+	return s.replacing(target, last, func() error {
+		if got.links > 1 {
+			s.stayBehind(from, to)
+			return nil
+		}
+		s.tree.move(from.dir, from.name, to.dir, to.name)
+		s.protect(from.node, d)
 		return nil
-	}
-	s.tree.move(from.dir, from.name, to.dir, to.name)
-	s.protect(from.node, d)
-	return nil
+	})
+}
+
+// stayBehind takes a name from a node that keeps others, when what has the new
+// name is a file of its own: the kernel, which gives the name to the node, must
+// look it up.
+func (s *fileSystem) stayBehind(from, to place) {
+	s.tree.unlink(from.dir, from.name, false)
+	s.tree.unlink(to.dir, to.name, false)
+	go func() { _ = s.server.EntryNotify(to.dir.id, to.name) }()
 }
 
 // removeTarget removes something beneath that is neither protected nor a
@@ -220,7 +229,15 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 	if err := s.keepLast(from.path); err != nil {
 		return err
 	}
-	base, full, last := s.replaced(target, to)
+	path, links, _, err := d.names()
+	if err != nil {
+		return err
+	}
+	stay := slices.DeleteFunc(append(links, path), func(name string) bool { return name == from.path })
+	base, full, last, err := s.replaced(target, to)
+	if err != nil {
+		return err
+	}
 	defer last.kept.close()
 	got, err := s.judgeIncoming(from.node, to, full, in)
 	if err != nil {
@@ -229,11 +246,9 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 	defer got.content.Discard()
 	target.leave(last)
 	defer target.stay()
-	d.rule.Store(to.rule)
 	if err := s.admit(d, got, Commit{
-		Path: to.path, Base: base, Who: s.writerOf(in), Note: "rename from " + from.path,
+		Path: to.path, Links: stay, Base: base, Who: s.writerOf(in), Note: "rename from " + from.path,
 	}); err != nil {
-		d.rule.Store(from.rule)
 		return err
 	}
 	err = s.locked(func() error {
@@ -244,11 +259,11 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 		if err := unix.Unlinkat(parent, from.name, 0); err != nil {
 			return fmt.Errorf("remove %s, committed as %s: %w", from.path, to.path, err)
 		}
-		s.tree.pin(target.node)
-		defer s.tree.unpin(target.node)
-		target.lost(s, last)
-		s.tree.move(from.dir, from.name, to.dir, to.name)
-		return nil
+		return s.replacing(target, last, func() error {
+			s.tree.move(from.dir, from.name, to.dir, to.name)
+			s.keepRule(d)
+			return nil
+		})
 	})
 	if err != nil {
 		return err

@@ -239,13 +239,16 @@ func (w *writer) commit(note string) error {
 	defer d.commit.Unlock()
 	s.commits.RLock()
 	defer s.commits.RUnlock()
-	path, named := s.tree.path(d.node)
+	path, links, parts, err := d.names()
+	if err != nil {
+		return err
+	}
 	d.mu.Lock()
 	gone, head := d.gone, d.head
 	d.mu.Unlock()
 	rule := d.rule.Load()
 	switch {
-	case gone || !named:
+	case gone || path == "":
 		return nil // nothing to replace; the handle keeps what it wrote
 	case rule == nil && d.node.doc.Load() != nil:
 		// It lost its protection with its name, and the file that has its
@@ -262,10 +265,10 @@ func (w *writer) commit(note string) error {
 	if err != nil {
 		return err
 	}
-	if d.linked.Load() {
+	if parts {
 		note = strings.TrimPrefix(note+"; "+noteParted, "; ")
 	}
-	c := Commit{Path: path, Attr: attr, Base: w.baseVersion.Tx, Who: w.opener, Note: note}
+	c := Commit{Path: path, Links: links, Attr: attr, Base: w.baseVersion.Tx, Who: w.opener, Note: note}
 	if w.lines {
 		err = w.commitLines(rule, c)
 	} else {
@@ -275,6 +278,9 @@ func (w *writer) commit(note string) error {
 		return err
 	}
 	done = true
+	if parts {
+		s.log.Warn("a file has hard links that can't follow it: they keep the version before", "path", path)
+	}
 	if collided && head.Tx != 0 {
 		s.counts.collisions.Add(1)
 		s.store.Collided(path, w.baseVersion, head, w.opener)
@@ -307,17 +313,13 @@ func (d *document) publish(content *stage.Stage, c Commit) error {
 	return nil
 }
 
-// noteParted says of a version that it is the first of a file that had other
-// names beneath, which keep the version before.
+// noteParted says of a version that it is the first of a file that had names
+// beneath that keep the version before.
 const noteParted = "parted from its other hard links"
 
 // committedNow notes a commit.
 func (d *document) committedNow(v Version, resume *stage.Resume) {
 	d.s.counts.commits.Add(1)
-	if d.linked.Swap(false) {
-		d.s.log.Warn("a file with several hard links gets a version of its own: its other names keep the old one",
-			"path", d.name())
-	}
 	d.mu.Lock()
 	unpin := d.shown && !d.exists
 	d.head, d.resume, d.exists, d.draft, d.shown = v, resume, true, false, false

@@ -27,6 +27,9 @@ type node struct {
 	id   uint64
 	kind uint32 // S_IFMT bits
 	key  inoKey // zero for a protected file
+	// shared is what a protected file with other names is beneath, until it is
+	// committed to. Guarded by tree.mu.
+	shared inoKey
 
 	// Guarded by tree.mu.
 	lookups  uint64
@@ -53,6 +56,7 @@ type tree struct {
 	next   uint64
 	byID   map[uint64]*node
 	byKey  map[inoKey]*node
+	shared map[inoKey]*node // by node.shared
 	atRoot *node
 }
 
@@ -62,6 +66,7 @@ func newTree(rootFD int, key inoKey) *tree {
 		next:   rootID + 1,
 		byID:   map[uint64]*node{rootID: root},
 		byKey:  map[inoKey]*node{},
+		shared: map[inoKey]*node{},
 		atRoot: root,
 	}
 }
@@ -118,8 +123,14 @@ func (t *tree) enter(dir *node, name string, key inoKey, kind uint32) *node {
 func (t *tree) enterDoc(dir *node, name string, make func() *document) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := dir.children[name]
+	n, _ := t.enterDocLocked(dir, name, make)
+	return n
+}
+
+func (t *tree) enterDocLocked(dir *node, name string, make func() *document) (n *node, made bool) {
+	n = dir.children[name]
 	if n == nil || n.doc.Load() == nil {
+		made = true
 		n = t.make(unix.S_IFREG)
 		d := make()
 		d.node = n
@@ -127,7 +138,7 @@ func (t *tree) enterDoc(dir *node, name string, make func() *document) *node {
 		t.linkLocked(n, dir, name)
 	}
 	n.lookups++
-	return n
+	return n, made
 }
 
 // enterNameless makes the node of a file that has no name yet.
@@ -314,6 +325,7 @@ func (t *tree) reapLocked(n *node) {
 	if t.byKey[n.key] == n {
 		delete(t.byKey, n.key)
 	}
+	t.unshareLocked(n)
 	n.closeFDs()
 	if d := n.doc.Load(); d != nil {
 		d.kept.Swap(nil).close()

@@ -3,8 +3,6 @@ package fs
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -67,32 +65,4 @@ func (s *syncBuffer) count(text string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return strings.Count(s.b.String(), text)
-}
-
-// TestLinkedBeneath commits to a file that has other names beneath: they keep
-// what they have, and the log says so once.
-func TestLinkedBeneath(t *testing.T) {
-	log := &syncBuffer{}
-	m := mount(t, testRules{}, func(o *Options) { o.Log = slog.New(slog.NewTextHandler(log, nil)) })
-	m.seed(t, "f.json", oldDoc)
-	for _, name := range []string{"g.json", "plain"} {
-		if err := os.Link(filepath.Join(m.back, "f.json"), filepath.Join(m.back, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	run(t, m, []step{
-		do("a", "3", "nlink", "f.json"),
-		do("a", "ok", "save", "f.json", newDoc),
-		do("a", "ok", "save", "f.json", "[]"),
-		do("a", "[]", "cat", "f.json"),
-		do("a", oldDoc, "cat", "g.json"),
-		do("a", oldDoc, "cat", "plain"),
-	})
-	if got := log.count("several hard links"); got != 1 {
-		t.Errorf("reports: got %d, want 1", got)
-	}
-	commits := m.store.committed("f.json")
-	if len(commits) != 2 || commits[0].Note != noteParted || commits[1].Note != "" {
-		t.Errorf("commits: %+v", commits)
-	}
 }

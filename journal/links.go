@@ -89,10 +89,14 @@ func (x *index) unlink(v *version) {
 
 // tangled is a pending path that a version with these names must not come
 // beside: a name of the one is a name of the other, and they don't have the same
-// path. Published one after the other in the wrong order, the older would win.
+// path, or the one has names that the other doesn't. Published one after the other
+// in the wrong order, or together, a name would get the older, or none.
 func (x *index) tangled(path string, links []string) (string, bool) {
 	if l, ok := x.links[path]; ok {
 		return l.path, true
+	}
+	if v := x.newest(path); v != nil && !sameNames(v.Links, links) {
+		return path, true
 	}
 	for _, name := range links {
 		if x.newest(name) != nil {
@@ -103,6 +107,11 @@ func (x *index) tangled(path string, links []string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// sameNames tells whether two lists without repetition have the same names.
+func sameNames(a, b []string) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(name string) bool { return !slices.Contains(b, name) })
 }
 
 // tangledError says what has to be published before a version can be committed.
@@ -156,8 +165,11 @@ func (j *Journal) tangledOnItsWay(v *version) bool {
 }
 
 func (v *version) tangledWith(o *version) bool {
-	if len(v.Links)+len(o.Links) == 0 || v.Path == o.Path {
+	if len(v.Links)+len(o.Links) == 0 {
 		return false
+	}
+	if v.Path == o.Path {
+		return !sameNames(v.Links, o.Links)
 	}
 	return slices.Contains(v.Links, o.Path) || slices.Contains(o.Links, v.Path) ||
 		slices.ContainsFunc(v.Links, func(name string) bool { return slices.Contains(o.Links, name) })

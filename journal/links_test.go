@@ -174,6 +174,8 @@ func TestTangledNames(t *testing.T) {
 		{"a link of both", putTo("a.json", "z.json"), putTo("dir/twin.json", "z.json")},
 		{"the path of the first", putTo("a.json"), putTo("z.json", "a.json")},
 		{"changed places", putTo("a.json", "z.json"), putTo("z.json", "a.json")},
+		{"fewer names", putTo("a.json", "z.json"), putTo("a.json")},
+		{"other names", putTo("a.json", "z.json"), putTo("a.json", "dir/twin.json")},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -193,9 +195,14 @@ func TestTangledNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			tree := userTree(d)
-			for _, name := range append([]string{c.then.Path}, c.then.Links...) {
-				if tree[name] != "1" {
-					t.Errorf("%s has %q", name, tree[name])
+			newest := append([]string{c.then.Path}, c.then.Links...)
+			for _, name := range append(append([]string{c.first.Path}, c.first.Links...), newest...) {
+				want := "0"
+				if slices.Contains(newest, name) {
+					want = "1"
+				}
+				if tree[name] != want {
+					t.Errorf("%s has %q, want %q", name, tree[name], want)
 				}
 			}
 		})

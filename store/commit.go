@@ -32,7 +32,11 @@ func (s *Store) OpenPending(path string) (fs.Version, fs.Content, bool, error) {
 func (s *Store) PendingNames(dir string) []string { return s.journal.PendingNames(dir) }
 
 func version(v journal.Version) fs.Version {
-	return fs.Version{Tx: fromJournal(v.Tx), Size: v.Size, SHA256: v.SHA256, Time: v.Time, Attr: fs.Attr(v.Attr)}
+	out := fs.Version{Tx: fromJournal(v.Tx), Size: v.Size, SHA256: v.SHA256, Time: v.Time, Attr: fs.Attr(v.Attr)}
+	if len(v.Links) > 0 {
+		out.Names = append([]string{v.Path}, v.Links...)
+	}
+	return out
 }
 
 // stage is a private file of the journal as package fs knows it.
@@ -108,7 +112,7 @@ func (s *Store) Commit(ctx context.Context, c fs.Commit) (fs.Version, error) {
 		return fs.Version{}, s.refuseShrink(ctx, c, before)
 	}
 	p := journal.Put{
-		Path: c.Path, Attr: disk.Attr(c.Attr), Inline: c.Inline, Size: c.Size,
+		Path: c.Path, Links: c.Links, Attr: disk.Attr(c.Attr), Inline: c.Inline, Size: c.Size,
 		SHA256: c.SHA256, CRC32C: c.CRC32C, HasCRC: c.HasCRC, Base: toJournal(c.Base), Note: c.Note,
 		Who: journal.Writer(c.Who),
 	}
@@ -132,7 +136,7 @@ func (s *Store) Commit(ctx context.Context, c fs.Commit) (fs.Version, error) {
 // Append implements fs.Store.
 func (s *Store) Append(ctx context.Context, a fs.Append) (fs.Version, error) {
 	v, err := s.journal.Append(ctx, journal.AppendPut{
-		Path: a.Path, Attr: disk.Attr(a.Attr), Bytes: a.Bytes, BaseSize: a.BaseSize,
+		Path: a.Path, Links: a.Links, Attr: disk.Attr(a.Attr), Bytes: a.Bytes, BaseSize: a.BaseSize,
 		BaseTx: toJournal(a.Base), SHA256: a.SHA256, Who: journal.Writer(a.Who), Note: a.Note,
 	})
 	switch {

@@ -65,6 +65,10 @@ func (s *Store) put(ctx context.Context, name string, c fs.Content, attr fs.Attr
 	if v, ok := s.Pending(name); ok {
 		commit.Base = v.Tx
 	}
+	commit, err := s.joined(ctx, commit)
+	if err != nil {
+		return fs.Version{}, err
+	}
 	if c.Size() <= maxInline {
 		commit.Inline = make([]byte, c.Size())
 		if n, err := c.ReadAt(commit.Inline, 0); int64(n) < c.Size() {

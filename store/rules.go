@@ -45,6 +45,7 @@ func compileRules(c Config) []RuleConfig {
 // rule is a RuleConfig that is ready to judge.
 type rule struct {
 	RuleConfig
+	id      int              // its place in the list
 	schema  *document.Schema // nil: none
 	program string           // where the command of the format exec is
 }
@@ -55,7 +56,7 @@ type rule struct {
 func (s *Store) prepareRules(text []byte, configs []RuleConfig, first int) error {
 	s.rules = make([]rule, len(configs))
 	for i, c := range configs {
-		s.rules[i].RuleConfig = c
+		s.rules[i].RuleConfig, s.rules[i].id = c, i
 		key, err := s.prepare(&s.rules[i])
 		if err == nil {
 			continue
@@ -138,6 +139,7 @@ func (s *Store) For(path string) *fs.Rule {
 		return nil
 	}
 	return &fs.Rule{
+		ID:             r.id,
 		Format:         r.Format,
 		NewValidator:   func() fs.Validator { return validator{s.checker(path, r)} },
 		Lines:          r.Format == FormatJSONL,

@@ -83,7 +83,11 @@ func (s *Store) commitStage(ctx context.Context, name string, st fs.Stage, size 
 	if err := s.makeParents(name); err != nil {
 		return fs.Version{}, err
 	}
-	return s.Commit(ctx, fs.Commit{Path: name, Attr: attr, Stage: st, Size: size, SHA256: sum, Who: who, Note: "salvaged"})
+	commit, err := s.joined(ctx, fs.Commit{Path: name, Attr: attr, Stage: st, Size: size, SHA256: sum, Who: who, Note: "salvaged"})
+	if err != nil {
+		return fs.Version{}, err
+	}
+	return s.Commit(ctx, commit)
 }
 
 // counter counts what is written to it.
