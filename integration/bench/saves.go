@@ -130,7 +130,8 @@ func smallSaves(ctx context.Context, p *place) ([]result.Result, error) {
 	if p.flush == nil {
 		return out, nil
 	}
-	// So long that what was saved at first is published meanwhile.
+	// So long that on a slow disk what was saved at first is published
+	// meanwhile.
 	long, err := saveScenario(ctx, p, load{size: 1 << 10, writers: 32, saves: 150, durable: true})
 	if err != nil {
 		return nil, err
