@@ -19,11 +19,12 @@ import (
 // what it was told is saved.
 type ledger struct {
 	n     int
-	tried map[[32]byte]int // content → number, in the order of trying
-	acked map[string]int   // name → number of the last content known to be saved
-	past  map[string][]int // name → all of them: history has each
-	loose map[string]bool  // names in the middle of a rename or an unlink
-	lines map[string]int   // JSON Lines: how many were acknowledged
+	tried map[[32]byte]int    // content → number, in the order of trying
+	acked map[string]int      // name → number of the last content known to be saved
+	past  map[string][]int    // name → all of them: history has each
+	loose map[string]bool     // names in the middle of a rename or an unlink
+	lines map[string]int      // JSON Lines: how many were acknowledged
+	links map[string][]string // name → other names of the file
 	sums  map[int][32]byte
 	// pruned says that retention drops versions.
 	pruned bool
@@ -31,7 +32,7 @@ type ledger struct {
 
 func newLedger() *ledger {
 	return &ledger{tried: map[[32]byte]int{}, acked: map[string]int{}, past: map[string][]int{},
-		loose: map[string]bool{}, lines: map[string]int{}, sums: map[int][32]byte{}}
+		loose: map[string]bool{}, lines: map[string]int{}, links: map[string][]string{}, sums: map[int][32]byte{}}
 }
 
 // document is a new content of about a size, and its number.
@@ -59,8 +60,10 @@ func filler(seed, size int) string {
 
 // saved notes that a content is acknowledged.
 func (l *ledger) saved(name string, n int) {
-	l.acked[name] = n
-	l.past[name] = append(l.past[name], n)
+	for _, name := range append([]string{name}, l.links[name]...) {
+		l.acked[name] = n
+		l.past[name] = append(l.past[name], n)
+	}
 }
 
 // line is line n of a JSON Lines file.

@@ -114,6 +114,20 @@ func saveInvalid(name, why string, size int) op {
 	}
 }
 
+// link gives a file another name.
+func link(from, to string) op {
+	return func(r *rig) error {
+		r.loose[to] = true
+		if err := os.Link(r.file(from), r.file(to)); err != nil {
+			return err
+		}
+		delete(r.loose, to)
+		r.acked[to] = r.acked[from]
+		r.links[from], r.links[to] = []string{to}, []string{from}
+		return nil
+	}
+}
+
 func mkdir(name string) op {
 	return func(r *rig) error { return os.MkdirAll(r.file(name), 0o755) }
 }
@@ -275,6 +289,10 @@ func scenarios() []scenario {
 			move("a.json", "b.json"), save("b.json", small), moveDir("one", "three"), move("b.json", "two/d.json"),
 			save("a.json", small), unlink("a.json"), unlink("two/d.json"), unlink("two"),
 			command("restore", "MNT/two/d.json"), checkpoint,
+		}},
+		{name: "links", prepare: withOld, ops: []op{
+			mkdir("sub"), save("a.json", small), link("a.json", "sub/twin.json"), save("a.json", small), checkpoint,
+			save("sub/twin.json", large), checkpoint, save("a.json", small),
 		}},
 		{name: "recovery", prepare: prepareRecovery, ops: []op{save("a.json", small)}},
 		{name: "removed-beneath", ops: []op{
