@@ -46,6 +46,8 @@ type config struct {
 	only   *state
 	real   bool      // faults reach the real history too
 	broken disk.Step // see workload
+	bug    func(disk.Disk) disk.Disk
+	links  bool // only files of several names
 
 	lenient bool // see history: the tests here are not those of the history
 
@@ -74,6 +76,19 @@ type result struct {
 // maxWrong is how many violations end a campaign.
 const maxWrong = 20
 
+// number is that of the i-th workload: in every other one files have several
+// names.
+func (c config) number(i int) int {
+	every := max(1, c.every)
+	switch {
+	case c.links:
+		return linkedFrom + i*every
+	case i%2 == 1:
+		return linkedFrom + i/2*every
+	}
+	return i / 2 * every
+}
+
 // campaign tries states until there are enough.
 func campaign(c config) result {
 	var (
@@ -85,7 +100,7 @@ func campaign(c config) result {
 	)
 	work := func() {
 		for {
-			number := int(next.Add(1)-1) * max(1, c.every)
+			number := c.number(int(next.Add(1) - 1))
 			mu.Lock()
 			over := states.Load() >= c.states || len(r.wrong) >= maxWrong || c.stopped()
 			mu.Unlock()
@@ -96,7 +111,7 @@ func campaign(c config) result {
 			states.Add(n)
 			mu.Lock()
 			r.wrong = append(r.wrong, wrong...)
-			if number < sequences {
+			if exhaustive(number) {
 				r.sequences++
 			} else {
 				r.random++
@@ -119,11 +134,11 @@ func campaign(c config) result {
 
 // crashEverywhere runs a workload, and examines what crashes leave of it.
 func (c config) crashEverywhere(w workload) (n int64, wrong []violation) {
-	w.broken, w.lenient = c.broken, c.lenient
+	w.broken, w.bug, w.lenient = c.broken, c.bug, c.lenient
 	err := w.run(func(d *disktest.Disk, b *book, at int, step disk.Step) {
 		for variant := range len(variants) + 1 {
 			s := state{w.number, at, variant}
-			if c.only != nil && s != *c.only || c.broken != "" && len(wrong) > 0 {
+			if c.only != nil && s != *c.only || (c.broken != "" || c.bug != nil) && len(wrong) > 0 {
 				continue
 			}
 			n++

@@ -24,7 +24,7 @@ func TestShortCampaign(t *testing.T) {
 // TestRandomWorkloads takes up where the sequences end.
 func TestRandomWorkloads(t *testing.T) {
 	t.Parallel()
-	for number := sequences; number < sequences+2; number++ {
+	for _, number := range []int{sequences, sequences + 1, linkedFrom + sequences, linkedFrom + sequences + 1} {
 		n, wrong := config{}.crashEverywhere(newWorkload(7, number))
 		if n == 0 {
 			t.Errorf("workload %d: no states", number)
@@ -41,6 +41,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	workloads := []workload{
 		{number: 0, seed: 3, segment: 16 << 10, ops: []op{{big, newPath}, {small, oldPath}, {grow, oldPath}, {settle, oldPath}, {grow, newPath}}},
+		{number: 2, seed: 6, segment: 16 << 10, linked: true, ops: []op{{big, twoNames}, {small, oldPath}, {small, otherFirst}, {settle, linkPath}, {grow, otherFirst}}},
 		{number: 1, seed: 4, segment: 16 << 10, ops: []op{{grow, newPath}, {small, newPath}, {checkpoint, ""}, {big, oldPath}, {reopen, ""}, {small, oldPath}}},
 	}
 	for _, w := range workloads {
@@ -81,14 +82,16 @@ func TestNoticesWhatIsBroken(t *testing.T) {
 func TestSequencesAreAllDifferent(t *testing.T) {
 	seen := map[string]bool{}
 	for i := range sequences {
-		ops := sequence(i)
-		if len(ops) < 1 || len(ops) > 3 {
-			t.Fatalf("sequence %d has %d operations", i, len(ops))
+		for _, letters := range [][]op{alphabet, linkedAlphabet} {
+			ops := sequence(letters, i)
+			if len(ops) < 1 || len(ops) > 3 {
+				t.Fatalf("sequence %d has %d operations", i, len(ops))
+			}
+			seen[fmt.Sprint(len(seen)%2, ops)] = true
 		}
-		seen[fmt.Sprint(ops)] = true
 	}
-	if len(seen) != sequences || sequences != 1110 {
-		t.Errorf("%d sequences, %d of them different", sequences, len(seen))
+	if len(seen) != 2*sequences || sequences != 1110 {
+		t.Errorf("twice %d sequences, %d of them different", sequences, len(seen))
 	}
 }
 
@@ -116,7 +119,7 @@ func TestOneSeedIsOneCampaign(t *testing.T) {
 }
 
 func TestBookFindsWhatIsWrong(t *testing.T) {
-	fresh := func() (*disktest.Disk, *book) { return newDisk(), newBook() }
+	fresh := func() (*disktest.Disk, *book) { return workload{}.newDisk(), newBook(false) }
 	cases := []struct {
 		name  string
 		spoil func(d *disktest.Disk, b *book)
@@ -127,11 +130,11 @@ func TestBookFindsWhatIsWrong(t *testing.T) {
 		{"a strange file", func(d *disktest.Disk, _ *book) { d.Put("x", "") }, "nobody made that"},
 		{"an untouched file changed", func(d *disktest.Disk, _ *book) { d.Put("dir/other.txt", "") }, "nobody made that"},
 		{"too old", func(_ *disktest.Disk, b *book) {
-			b.files[oldPath].start([]byte("new"))
-			b.files[oldPath].acknowledged(true)
+			b.start(op{small, oldPath}, []byte("new"))
+			b.acknowledged(op{small, oldPath}, 1, spacing, true)
 			b.settle("")
 		}, "is version 0, and 1 was promised"},
-		{"asked for and not there", func(_ *disktest.Disk, b *book) { b.files[oldPath].start([]byte("new")) }, ""},
+		{"asked for and not there", func(_ *disktest.Disk, b *book) { b.start(op{small, oldPath}, []byte("new")) }, ""},
 		{"another mode", func(_ *disktest.Disk, b *book) { b.files[oldPath].versions[0].mode = 0o600 }, "no version"},
 		{"a file that nobody asked for", func(d *disktest.Disk, _ *book) { d.Put(newPath, "x") }, "no version"},
 	}
@@ -160,6 +163,8 @@ func TestCommand(t *testing.T) {
 		{"no state", "-replay 3", 3, "", "is not workload.operation.variant"},
 		{"no flag", "-what", 3, "", "flag provided but not defined"},
 		{"arguments", "what", 3, "", ""},
+		{"links", "-links -states 50 -every 500", 0, "0 violations", ""},
+		{"replay of a file with several names", "-replay 1000010.20.1", 0, "workload 1000010: small a.json link/a.json;", ""},
 		{"faults", "-faults -states 1 -every 2000", 0, "0 violations", ""},
 	}
 	for _, c := range cases {

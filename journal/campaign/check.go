@@ -60,6 +60,9 @@ func (w workload) examine(d *disktest.Disk, b *book, rng *rand.Rand) error {
 	if err := b.read(s.j, d); err != nil {
 		return fmt.Errorf("after a checkpoint: %w", err)
 	}
+	if err := b.published(d, s.h); err != nil {
+		return fmt.Errorf("after a checkpoint: %w", err)
+	}
 	if err := b.kept(s.h); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand"
+	"strings"
 	"syscall"
 
 	"intactfs/journal"
@@ -48,14 +49,15 @@ func (f fault) explains(err error) bool {
 
 // failEverywhere lets each operation of each workload fail in every way.
 func failEverywhere(c config) (r result) {
-	for number := 0; r.states < c.states && len(r.wrong) < maxWrong && !c.stopped(); number += max(1, c.every) {
+	for i := 0; r.states < c.states && len(r.wrong) < maxWrong && !c.stopped(); i++ {
+		number := c.number(i)
 		w := newWorkload(c.seed, number)
 		for kind, f := range faults {
 			n, wrong := w.failAtEach(f, kind, 1, 0, c.real)
 			r.states += n
 			r.wrong = append(r.wrong, wrong...)
 		}
-		if number < sequences {
+		if exhaustive(number) {
 			r.sequences++
 		} else {
 			r.random++
@@ -69,8 +71,8 @@ func failEverywhere(c config) (r result) {
 // next process, and after a crash.
 func (w workload) failAtEach(f fault, kind, stride, skip int, real bool) (count int64, wrong []violation) {
 	for n := 1 + skip; ; n += stride {
-		d := newDisk(f.at(n))
-		b := newBook()
+		d := w.newDisk(f.at(n))
+		b := newBook(w.linked)
 		if !real {
 			w.perfect = &perfect{sums: map[string]map[uint64][32]byte{}}
 		}
@@ -138,11 +140,12 @@ func (workload) judge(f fault, what string, err error) error {
 // refused enters that an operation failed. A version that was asked for may
 // still be found by a recovery; now the one before is the newest again.
 func (b *book) refused(o op) {
-	if f := b.files[o.path]; f != nil && o.kind <= grow && len(f.versions)-1 > f.acked {
-		again := f.versions[f.acked]
-		again.tx = 0 // it is expected once
-		f.versions = append(f.versions, again)
-		b.files[o.path] = f
+	for _, name := range strings.Fields(o.names) {
+		if f := b.files[name]; o.kind <= grow && len(f.versions)-1 > f.acked {
+			again := f.versions[f.acked]
+			again.tx = 0 // it is expected once
+			f.versions = append(f.versions, again)
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) int {
 	c := config{stop: ctx.Done()}
 	flags.Int64Var(&c.seed, "seed", 1, "what all random choices follow from")
 	flags.Int64Var(&c.states, "states", 100_000, "`number` of crash states to try")
+	flags.BoolVar(&c.links, "links", false, "only workloads in which files have several names, else every other one")
 	flags.IntVar(&c.every, "every", 1, "take every `n`-th workload only")
 	faults := flags.Bool("faults", false, "let every operation fail instead, with every error, once and from then on")
 	flags.BoolVar(&c.real, "real-history", false, "with -faults: the history is on the same disk, and fails too")

@@ -33,7 +33,11 @@ func (w workload) open(d *disktest.Disk, rng *rand.Rand) (*session, error) {
 	} else if h, err = openHistory(d, w.lenient); err != nil {
 		return nil, err
 	}
-	j, _, err := journal.Open(d, w.options(h, rng))
+	var beneath disk.Disk = d
+	if w.bug != nil {
+		beneath = w.bug(d)
+	}
+	j, _, err := journal.Open(beneath, w.options(h, rng))
 	return &session{d, h, j}, err
 }
 
@@ -41,10 +45,10 @@ func (w workload) open(d *disktest.Disk, rng *rand.Rand) (*session, error) {
 // before every changing operation of the disk, for which the disk is as a
 // crash there would meet it.
 func (w workload) run(before func(d *disktest.Disk, b *book, n int, step disk.Step)) error {
-	b := newBook()
+	b := newBook(w.linked)
 	var d *disktest.Disk
 	watch := disktest.Watch(func(n int, step disk.Step) { before(d, b, n, step) })
-	d = newDisk(watch, disktest.SwallowSync(w.broken), disktest.Writeback(rand.New(rand.NewSource(w.seed)), w.flushes))
+	d = w.newDisk(watch, disktest.SwallowSync(w.broken), disktest.Writeback(rand.New(rand.NewSource(w.seed)), w.flushes))
 	rng := rand.New(rand.NewSource(w.seed + 1))
 	s, err := w.open(d, rng)
 	if err != nil {
@@ -68,16 +72,16 @@ func (w workload) step(s *session, b *book, o op, rng *rand.Rand) error {
 	ctx := context.Background()
 	switch o.kind {
 	case small:
-		return w.commit(s, b, o.path, content(rng, len(b.files[o.path].versions), 1+rng.Intn(1900)))
+		return w.commit(s, b, o, content(rng, b.next(o), 1+rng.Intn(1900)))
 	case big:
-		return w.commit(s, b, o.path, content(rng, len(b.files[o.path].versions), 2100+rng.Intn(7000)))
+		return w.commit(s, b, o, content(rng, b.next(o), 2100+rng.Intn(7000)))
 	case grow:
-		return w.append(s, b, o.path, content(rng, len(b.files[o.path].versions), 1+rng.Intn(300)), rng)
+		return w.append(s, b, o, content(rng, b.next(o), 1+rng.Intn(300)), rng)
 	case settle:
-		if err := s.j.Settle(ctx, o.path); err != nil {
+		if err := s.j.Settle(ctx, o.path()); err != nil {
 			return err
 		}
-		b.settle(o.path)
+		b.settle(o.path())
 	case checkpoint:
 		if err := s.j.Checkpoint(ctx); err != nil {
 			return err
@@ -104,44 +108,50 @@ func (w workload) step(s *session, b *book, o op, rng *rand.Rand) error {
 	return nil
 }
 
-// settle enters that the backing directory is up to date.
+// settle enters that the backing directory is up to date for a path, and so for
+// the other names of its newest version.
 func (b *book) settle(path string) {
-	for p, f := range b.files {
-		if path == "" || path == p {
-			f.promised, f.settled = f.acked, f.acked
+	if path != "" {
+		f := b.files[path]
+		v := f.versions[f.acked]
+		f.promised, f.settled = f.acked, f.acked
+		for _, name := range v.names {
+			other := b.files[name]
+			at := other.index(v.n)
+			other.promised, other.settled = max(other.promised, at), max(other.settled, at)
 		}
+		return
+	}
+	for _, f := range b.files {
+		f.promised, f.settled = f.acked, f.acked
 	}
 }
 
-func (w workload) commit(s *session, b *book, path string, content []byte) error {
-	f := b.files[path]
-	v := f.start(content)
-	got, err := s.j.Commit(context.Background(), put(path, v, 0))
+func (w workload) commit(s *session, b *book, o op, content []byte) error {
+	v := b.start(o, content)
+	got, err := s.j.Commit(context.Background(), put(o, v, 0))
 	if err != nil {
 		return err
 	}
-	v.tx, b.maxTx = uint64(got.Tx)*spacing, max(b.maxTx, got.Tx)
-	f.acknowledged(w.durability == journal.Full)
+	b.acknowledged(o, got.Tx, uint64(got.Tx)*spacing, w.durability == journal.Full)
 	return nil
 }
 
 // append adds to the newest version. Of a run of appends the history has the
 // last, so that no number is expected in it.
-func (w workload) append(s *session, b *book, path string, more []byte, rng *rand.Rand) error {
-	f := b.files[path]
-	base := f.newest().content
-	v := f.start(append(base[:len(base):len(base)], more...))
-	p := put(path, v, int64(len(base)))
+func (w workload) append(s *session, b *book, o op, more []byte, rng *rand.Rand) error {
+	base := b.files[o.path()].newest().content
+	v := b.start(o, append(base[:len(base):len(base)], more...))
+	p := put(o, v, int64(len(base)))
 	sum := v.sum
 	if rng.Intn(2) == 0 {
 		sum = [32]byte{} // the journal finds out itself
 	}
-	got, err := s.j.Append(context.Background(), journal.AppendPut{Path: path, Attr: p.Attr, Bytes: p.Inline,
+	got, err := s.j.Append(context.Background(), journal.AppendPut{Path: p.Path, Links: p.Links, Attr: p.Attr, Bytes: p.Inline,
 		BaseSize: int64(len(base)), SHA256: sum, Who: p.Who})
 	if err != nil {
 		return err
 	}
-	b.maxTx = max(b.maxTx, got.Tx)
-	f.acknowledged(w.durability == journal.Full)
+	b.acknowledged(o, got.Tx, 0, w.durability == journal.Full)
 	return nil
 }

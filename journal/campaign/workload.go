@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand"
 	"strings"
@@ -28,16 +29,24 @@ var kindNames = [kinds]string{"small", "big", "append", "settle", "checkpoint", 
 
 // op is one operation of a program.
 type op struct {
-	kind kind
-	path string
+	kind  kind
+	names string // of the file, with blanks between: its path and its links
 }
 
-func (o op) String() string { return strings.TrimSpace(kindNames[o.kind] + " " + o.path) }
+func (o op) String() string { return strings.TrimSpace(kindNames[o.kind] + " " + o.names) }
 
-// The two paths: one has a file from the beginning, the other doesn't.
+// path is what the operation names the file by.
+func (o op) path() string {
+	path, _, _ := strings.Cut(o.names, " ")
+	return path
+}
+
+// The two paths: one has a file from the beginning, the other doesn't. Where
+// files have several names, linkPath is another of the first one's.
 const (
-	oldPath = "a.json"
-	newPath = "dir/b.json"
+	oldPath  = "a.json"
+	newPath  = "dir/b.json"
+	linkPath = "link/a.json"
 )
 
 // alphabet is what the exhaustive sequences are made of.
@@ -46,6 +55,18 @@ var alphabet = []op{
 	{settle, oldPath}, {settle, newPath}, {checkpoint, ""}, {reopen, ""},
 }
 
+// linkedAlphabet is that of the sequences in which files have several names.
+// It has as many letters.
+var linkedAlphabet = []op{
+	{small, oldPath + " " + linkPath}, {small, linkPath + " " + oldPath}, {small, oldPath}, {small, newPath + " " + linkPath + " " + oldPath},
+	{big, oldPath + " " + linkPath}, {big, linkPath + " " + oldPath}, {grow, oldPath + " " + linkPath}, {grow, linkPath + " " + oldPath},
+	{settle, linkPath}, {checkpoint, ""},
+}
+
+// linkedFrom is the number of the first workload in which files have several
+// names: first all sequences, then random ones, as from 0 on.
+const linkedFrom = 1_000_000
+
 // sequences is how many there are of one to three operations.
 var sequences = func() int {
 	n := len(alphabet)
@@ -53,7 +74,7 @@ var sequences = func() int {
 }()
 
 // sequence is the i-th of them.
-func sequence(i int) []op {
+func sequence(alphabet []op, i int) []op {
 	n := len(alphabet)
 	length := 1
 	for count := n; i >= count; count *= n {
@@ -81,6 +102,10 @@ type workload struct {
 	// perfect takes the place of the real history if it is not nil.
 	perfect *perfect
 	lenient bool // see history
+	linked  bool // files have several names
+	// bug stands in for the disk beneath the journal if it is not nil: a
+	// campaign must notice.
+	bug func(disk.Disk) disk.Disk
 }
 
 func (w workload) String() string {
@@ -109,8 +134,12 @@ func mix(ns ...int64) int64 {
 // count a random one.
 func newWorkload(seed int64, number int) workload {
 	w := workload{number: number, seed: mix(seed, int64(number)), segment: 16 << 10}
-	if number < sequences {
-		w.ops = sequence(number)
+	letters, choose := alphabet, chooseName
+	if number >= linkedFrom {
+		w.linked, letters, choose = true, linkedAlphabet, chooseNames()
+	}
+	if exhaustive(number) {
+		w.ops = sequence(letters, number%linkedFrom)
 		return w
 	}
 	rng := rand.New(rand.NewSource(w.seed))
@@ -120,7 +149,10 @@ func newWorkload(seed int64, number int) workload {
 			o.kind = small // long runs change segments
 		}
 		if o.kind <= settle {
-			o.path = []string{oldPath, newPath}[rng.Intn(2)]
+			o.names = choose(rng)
+		}
+		if o.kind == settle {
+			o.names = o.path()
 		}
 		w.ops = append(w.ops, o)
 	}
@@ -131,6 +163,28 @@ func newWorkload(seed int64, number int) workload {
 		w.flushes = 5 + rng.Intn(40)
 	}
 	return w
+}
+
+// exhaustive says that a workload is a sequence.
+func exhaustive(number int) bool { return number%linkedFrom < sequences }
+
+func chooseName(rng *rand.Rand) string { return []string{oldPath, newPath}[rng.Intn(2)] }
+
+// chooseNames is for the operations of a workload: most name the same file as
+// the one before, many of them by another of its names.
+func chooseNames() func(*rand.Rand) string {
+	names := []string{oldPath, linkPath}
+	return func(rng *rand.Rand) string {
+		switch rng.Intn(6) {
+		case 0, 1:
+			all := []string{oldPath, newPath, linkPath}
+			rng.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
+			names = all[:1+rng.Intn(len(all))]
+		case 2, 3:
+			rng.Shuffle(len(names), func(i, k int) { names[i], names[k] = names[k], names[i] })
+		}
+		return strings.Join(names, " ")
+	}
 }
 
 // content is the text of the n-th version.
@@ -144,10 +198,16 @@ func content(rng *rand.Rand, n, size int) []byte {
 }
 
 // newDisk is the disk a workload begins with.
-func newDisk(opts ...disktest.Option) *disktest.Disk {
+func (w workload) newDisk(opts ...disktest.Option) *disktest.Disk {
 	d := disktest.New(disktest.ReuseFreed())
 	d.Put(oldPath, firstContent)
 	d.Put("dir/other.txt", otherContent)
+	if w.linked {
+		d.Put("link/other.txt", otherContent)
+		if err := errors.Join(d.Link("setup", oldPath, linkPath), d.SyncDir("setup", "link")); err != nil {
+			panic(err) // a disk that does as it is told has no reason
+		}
+	}
 	d.Heal(opts...)
 	return d
 }
