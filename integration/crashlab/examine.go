@@ -107,7 +107,8 @@ func (x exam) ask(ctx context.Context, data string) (result, error) {
 		{PhaseBare, func() error { return checkFiles(data, x.ledger.Bare(x.end)) }},
 		{PhaseRecover, func() error { return x.subject.Recover(ctx, data) }},
 		{PhaseAfter, func() (err error) {
-			if err = checkFiles(data, x.ledger.After(x.end)); err == nil && x.ledger.Grace > 0 {
+			err = errors.Join(checkFiles(data, x.ledger.After(x.end)), x.together(data))
+			if err == nil && x.ledger.Grace > 0 {
 				found.loss, err = x.loss(data)
 			}
 			return err
@@ -128,6 +129,26 @@ func (x exam) ask(ctx context.Context, data string) (result, error) {
 	}
 	return found, nil
 }
+
+// together checks that all names of a file are one file.
+func (x exam) together(data string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(x.ledger.Links)) {
+		other, err := os.Stat(filepath.Join(data, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // what is missing is told of elsewhere
+		}
+		file, ferr := os.Stat(filepath.Join(data, filepath.Base(name)))
+		if err = errors.Join(err, ferr); err == nil && !os.SameFile(file, other) {
+			err = fmt.Errorf("%s and %s: %w", filepath.Base(name), name, errParted)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// errParted says that names of one file became those of two.
+var errParted = errors.New("are two files")
 
 // loss tells how old the oldest save is that is not there.
 func (x exam) loss(data string) (time.Duration, error) {

@@ -125,3 +125,32 @@ func TestDigests(t *testing.T) {
 		})
 	}
 }
+
+func TestTogether(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		spoil func(dir string) error
+		want  string // part of the error; "": none
+	}{
+		{"one file", func(string) error { return nil }, ""},
+		{"the other name is not there", func(dir string) error { return os.Remove(filepath.Join(dir, "sub/a.json")) }, ""},
+		{"the file is not there", func(dir string) error { return os.Remove(filepath.Join(dir, "a.json")) }, "no such file"},
+		{"two files of the same content", func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "a.json")), os.WriteFile(filepath.Join(dir, "a.json"), []byte("1"), 0o644))
+		}, "a.json and sub/a.json: are two files"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, dir, "a.json", []byte("1"))
+			put(t, dir, "sub/b.json", nil)
+			err := errors.Join(os.Link(filepath.Join(dir, "a.json"), filepath.Join(dir, "sub/a.json")), tc.spoil(dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = exam{ledger: ledger.Ledger{Links: map[string]int{"sub/a.json": 1}}}.together(dir)
+			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}

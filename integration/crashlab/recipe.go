@@ -15,6 +15,9 @@ var _ Subject = Recipe{}
 
 // Run implements Subject.
 func (Recipe) Run(ctx context.Context, run Run) error {
+	if err := run.Workload.Link(run.Data, run.Mark); err != nil {
+		return err
+	}
 	return run.Workload.Run(ctx, run.Mark, savers.InDir(run.Data, run.Step))
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,10 +39,12 @@ type key struct {
 var contents sync.Map // key to []byte: making a large one costs a millisecond
 
 // Content is version n of a file, counted from 1. It depends on nothing
-// else. The name chooses the size: "small", "mid" (below what travels inside
+// else. Of a path the last element counts: a file may have the same name in
+// several directories. The name chooses the size: "small", "mid" (below what travels inside
 // a journal record) or "large" (above it); a ".jsonl" file has one line for
 // each version so far. The result must not be changed.
 func Content(name string, n int) []byte {
+	name = path.Base(name)
 	if c, ok := contents.Load(key{name, n}); ok {
 		return c.([]byte)
 	}
@@ -59,6 +62,7 @@ func Content(name string, n int) []byte {
 
 // Line is the n-th line of a JSON Lines file.
 func Line(name string, n int) []byte {
+	name = path.Base(name)
 	return append(document(name, n, 40+n%200), '\n')
 }
 
@@ -108,6 +112,7 @@ func document(name string, n, size int) []byte {
 // Identify says which version of the file a content is, whole and to the
 // last byte. The error wraps ErrEmpty, ErrTorn or ErrAlien.
 func Identify(name string, content []byte) (int, error) {
+	name = path.Base(name)
 	if len(content) == 0 {
 		return 0, ErrEmpty
 	}

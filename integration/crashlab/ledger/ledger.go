@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,10 +37,15 @@ func (e Event) Label(what string) string {
 	return fmt.Sprintf("%s %s %s %d", what, kind, e.File, e.Number)
 }
 
+// Linked is the text of the mark that says that a file has another name,
+// durably. It has the last element of that.
+func Linked(name string) string { return "linked " + name }
+
 // Ledger is the events of a recorded run, in the order they started.
 type Ledger struct {
 	Events []Event
 	Begin  int             // index of the Begin mark
+	Links  map[string]int  // by other name of a file, the index of the mark that it has it
 	Times  []time.Duration // of each operation of the log; none without a clock
 	// Grace is for how long a save may be lost that was acknowledged and not
 	// synced: 0 where every acknowledgement is a promise.
@@ -67,6 +73,13 @@ func Read(ops []blocklog.Op) (Ledger, error) {
 			continue
 		}
 		fields := strings.Fields(o.Label)
+		if len(fields) == 2 && fields[0] == "linked" {
+			if l.Links == nil {
+				l.Links = map[string]int{}
+			}
+			l.Links[fields[1]] = i
+			continue
+		}
 		if len(fields) != 4 {
 			continue // a mark for the reader of the log
 		}
@@ -156,6 +169,18 @@ func (l Ledger) After(end int) map[string]Allowed {
 		}
 		out[e.File] = a
 	}
+	return l.allNames(out, end)
+}
+
+// allNames allows of the other names of files what is allowed of the files.
+// Until they have them durably, there may be nothing.
+func (l Ledger) allNames(out map[string]Allowed, end int) map[string]Allowed {
+	for name, linked := range l.Links {
+		if a, ok := out[path.Base(name)]; ok {
+			a.Absent = a.Absent || linked >= end
+			out[name] = a
+		}
+	}
 	return out
 }
 
@@ -183,13 +208,13 @@ func (l Ledger) Bare(end int) map[string]Allowed {
 		}
 		out[e.File] = a
 	}
-	return out
+	return l.allNames(out, end)
 }
 
 // Kept are the versions of each file that history must hold after recovery:
 // every save that a crash before operation end must not lose. What was there from the start
 // counts once a later save was acknowledged: until then the file itself
-// holds it.
+// holds it. Each name of a file has them all: it had it before the first save.
 func (l Ledger) Kept(end int) map[string][]int {
 	out := map[string][]int{}
 	planted := map[string]int{}
@@ -204,6 +229,11 @@ func (l Ledger) Kept(end int) map[string][]int {
 				delete(planted, e.File)
 			}
 			out[e.File] = append(out[e.File], e.Number)
+		}
+	}
+	for name := range l.Links {
+		if numbers, ok := out[path.Base(name)]; ok {
+			out[name] = numbers
 		}
 	}
 	return out

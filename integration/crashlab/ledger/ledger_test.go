@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,7 +204,7 @@ func TestBounds(t *testing.T) {
 
 func keptText(kept map[string][]int) string {
 	var files []string
-	for _, name := range []string{"a", "b"} {
+	for _, name := range slices.Sorted(maps.Keys(kept)) {
 		var text []string
 		for _, n := range kept[name] {
 			text = append(text, string(rune('0'+n)))

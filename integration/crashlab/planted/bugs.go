@@ -67,6 +67,10 @@ var Bugs = []Bug{
 	{Name: "adoption-skipped", Means: "a file that was there before is replaced without being filed", adoptNothing: true},
 	{Name: "torn-tail-taken", Means: "recovery takes a record that was torn for whole",
 		recovering: func(h *hooks) { h.read = mendRecords }},
+	{Name: "link-left-out", Means: "publishing leaves the other name of a file as it was",
+		running: leaveLinks, recovering: leaveLinks},
+	{Name: "link-after-mark", Means: "the other name of a file gets the version after the mark",
+		running: linksAfterMark},
 	{Name: "recovery-forgets-first", Means: "recovery clears the journal before it published",
 		recovering: func(h *hooks) { h.opened = clearJournal }},
 	{Name: "recovery-in-place", Means: "recovery writes files over instead of replacing them",
@@ -175,6 +179,42 @@ func syncLater(h *hooks) {
 			_ = syncByName(d, step, name) // nobody waits for it: that is the bug
 		}()
 		return nil
+	}
+}
+
+// isLink says that the journal renames to the other name of a file.
+func isLink(step disk.Step, name string) bool {
+	return step == "publish:rename" && strings.HasPrefix(name, linkDir+"/")
+}
+
+func leaveLinks(h *hooks) {
+	h.rename = func(d disk.Disk, step disk.Step, oldName, newName string) error {
+		if isLink(step, newName) {
+			return d.Remove(step, oldName)
+		}
+		return d.Rename(step, oldName, newName)
+	}
+}
+
+func linksAfterMark(h *hooks) {
+	var put later
+	h.rename = func(d disk.Disk, step disk.Step, oldName, newName string) error {
+		if !isLink(step, newName) {
+			return d.Rename(step, oldName, newName)
+		}
+		put.add(func() error {
+			if err := d.Rename(step, oldName, newName); err != nil {
+				return err
+			}
+			return d.SyncDir(step, linkDir)
+		})
+		return nil
+	}
+	h.sync = func(_ disk.Disk, step disk.Step, _ string, f disk.File) error {
+		if err := f.Sync(step); err != nil || step != "commit:sync" {
+			return err
+		}
+		return put.run()
 	}
 }
 

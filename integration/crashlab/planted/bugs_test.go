@@ -61,7 +61,7 @@ var quick = map[string]bool{
 	"stage-unsynced": true, "journal-unsynced": true, "early-acknowledgement": true, "stage-name-reused": true,
 	"history-unsynced": true, "temporary-unsynced": true, "directory-unsynced": true, "adoption-skipped": true,
 	"record-before-data": true, "relaxed-sold-as-full": true, "unlink-before-rename": true, "fsync-retried": true,
-	"journal-fsync-retried": true, "history-skipped": true, "recovery-cleans-staging": true,
+	"journal-fsync-retried": true, "history-skipped": true, "recovery-cleans-staging": true, "link-left-out": true,
 }
 
 func TestEveryBugIsCaught(t *testing.T) {

@@ -37,12 +37,32 @@ const (
 	thinkTime = 4 * time.Millisecond
 )
 
+// linkDir has the other names of the files that have two.
+const linkDir = "linked"
+
+// otherNames are the names of a file of the workload besides one.
+func otherNames(w savers.Workload, name string) []string {
+	for _, f := range w.Files {
+		switch {
+		case f.Link == "":
+		case name == f.Name:
+			return []string{f.Link}
+		case name == f.Link:
+			return []string{f.Name}
+		}
+	}
+	return nil
+}
+
 // Workload is the saves that the bugs are tried with: contents that travel
 // in a record, and contents that are staged.
 func Workload(seed uint64) savers.Workload {
 	var files []savers.File
 	for _, name := range []string{"small-0.json", "small-1.json", "small-2.json", "small-3.json", "mid-0.json", "mid-1.json"} {
 		files = append(files, savers.File{Name: name, Ways: []string{"commit"}})
+	}
+	for _, name := range []string{"small-4.json", "mid-2.json"} {
+		files = append(files, savers.File{Name: name, Link: linkDir + "/" + name, Ways: []string{"commit"}})
 	}
 	return savers.Workload{Seed: seed, Saves: 8, Files: files}
 }
@@ -53,10 +73,13 @@ func (s Subject) Run(ctx context.Context, run crashlab.Run) error {
 	if s.Bug.running != nil {
 		s.Bug.running(h)
 	}
+	if err := run.Workload.Link(run.Data, run.Mark); err != nil {
+		return err
+	}
 	return s.with(run.Data, h, run.Step, func(j *journal.Journal, _ *backup.Store) error {
 		err := run.Workload.Run(ctx, run.Mark, func(_, name string, n int) error {
 			time.Sleep(time.Duration(rand.Int64N(int64(2 * thinkTime))))
-			return commit(ctx, j, name, ledger.Content(name, n))
+			return commit(ctx, j, name, otherNames(run.Workload, name), ledger.Content(name, n))
 		})
 		if s.Bug.fails && err != nil {
 			return nil // the journal noticed the bug before any crash did
@@ -66,9 +89,9 @@ func (s Subject) Run(ctx context.Context, run crashlab.Run) error {
 }
 
 // commit saves one content as the product does.
-func commit(ctx context.Context, j *journal.Journal, name string, content []byte) error {
+func commit(ctx context.Context, j *journal.Journal, name string, links []string, content []byte) error {
 	put := journal.Put{
-		Path: name, Size: int64(len(content)), SHA256: sha256.Sum256(content),
+		Path: name, Links: links, Size: int64(len(content)), SHA256: sha256.Sum256(content),
 		Attr: disk.Attr{Mode: 0o644},
 	}
 	if len(content) <= inlineMax {

@@ -48,7 +48,7 @@ const commandPatience = time.Minute
 
 // Workload is the saves that the product is tried with: small and
 // large files, replaced, overwritten, renamed over, appended to, created and
-// removed. A file gets fewer saves than retention keeps; the large ones get
+// removed, and saved by either of two names. A file gets fewer saves than retention keeps; the large ones get
 // fewest, because what recovery does for them costs most.
 func Workload(seed uint64) savers.Workload {
 	return savers.Workload{Seed: seed, Saves: 8, Files: []savers.File{
@@ -59,6 +59,9 @@ func Workload(seed uint64) savers.Workload {
 		{Name: "mid-0.json", Ways: []string{"truncate", "overwrite", "rename"}, Saves: 6},
 		{Name: "large-0.json", Ways: []string{"truncate", "overwrite", "rename", "fsync"}, Saves: 4},
 		{Name: "lines-0.jsonl", Ways: []string{"append", "append-fsync"}},
+		{Name: "small-4.json", Link: "linked/small-4.json", Ways: []string{"truncate", "overwrite", "fsync"}, Saves: 6},
+		{Name: "large-1.json", Link: "linked/large-1.json", Ways: []string{"truncate", "overwrite"}, Saves: 2},
+		{Name: "lines-1.jsonl", Link: "linked/lines-1.jsonl", Ways: []string{"append", "append-fsync"}, Saves: 6},
 	}}
 }
 
@@ -131,7 +134,11 @@ func (p Subject) Run(ctx context.Context, run crashlab.Run) error {
 	if err := run.Mark("serving"); err != nil {
 		return errors.Join(err, d.kill())
 	}
-	if err := run.Workload.Run(ctx, run.Mark, savers.InDir(run.Data, run.Step)); err != nil {
+	err = run.Workload.Link(run.Data, run.Mark)
+	if err == nil {
+		err = run.Workload.Run(ctx, run.Mark, savers.InDir(run.Data, run.Step))
+	}
+	if err != nil {
 		return fmt.Errorf("%w\ndaemon: %s", errors.Join(err, d.kill()), d.log.String())
 	}
 	if rng.IntN(3) == 0 {

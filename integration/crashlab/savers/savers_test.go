@@ -100,6 +100,51 @@ func TestWorkloadMarksWhatItDoes(t *testing.T) {
 	}
 }
 
+// TestWorkloadOfTwoNames: the names are one file from the start, and saves come
+// by both.
+func TestWorkloadOfTwoNames(t *testing.T) {
+	dir, b, names := t.TempDir(), &book{}, map[string]int{}
+	w := Workload{Saves: 20, Files: []File{{Name: "small-a.json", Link: "sub/small-a.json", Ways: []string{"truncate"}}, {Name: "small-b.json", Ways: []string{"truncate"}}}}
+	if err := errors.Join(w.Plant(dir, b.mark), b.mark(ledger.Begin), w.Link(dir, b.mark)); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	in := InDir(dir, func() {})
+	err := w.Run(context.Background(), b.mark, func(way, name string, n int) error {
+		mu.Lock()
+		names[name]++
+		mu.Unlock()
+		return in(way, name, n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names["small-a.json"] == 0 || names["sub/small-a.json"] == 0 || names["small-b.json"] != 20 || len(names) != 3 {
+		t.Errorf("saves by name: %v", names)
+	}
+	l, err := ledger.Read(b.ops)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Links) != 1 || l.Links["sub/small-a.json"] <= l.Begin {
+		t.Errorf("links in the ledger: %v, it begins at %d", l.Links, l.Begin)
+	}
+	for _, e := range l.Events {
+		if e.File == "sub/small-a.json" {
+			t.Errorf("%+v counts for itself", e)
+		}
+	}
+	for name, a := range l.After(len(b.ops)) {
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err := a.Check(name, content, err == nil); err != nil {
+			t.Errorf("at the end: %v", err)
+		}
+	}
+	if err := w.Link(dir, b.mark); !errors.Is(err, os.ErrExist) {
+		t.Errorf("linked again: got %v, want %v", err, os.ErrExist)
+	}
+}
+
 func TestWorkloadFollowsItsSeed(t *testing.T) {
 	waysOf := func(seed uint64) string {
 		var mu sync.Mutex

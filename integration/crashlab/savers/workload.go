@@ -22,6 +22,9 @@ type File struct {
 	// New leaves the file to be created by its first save; otherwise
 	// version 1 is there, and synced, before the crashes that count.
 	New bool
+	// Link, if set, is another name of the file, with the same last element,
+	// and every save is by one of the two.
+	Link string
 	// Saves is how often it is saved at most; 0: as often as the workload
 	// says.
 	Saves int
@@ -47,8 +50,31 @@ func (w Workload) Plant(dir string, mark func(string) error) error {
 			mark(e.Label("start")),
 			os.WriteFile(filepath.Join(dir, f.Name), ledger.Content(f.Name, 1), 0o644),
 			mark(e.Label("ack")))
+		if f.Link != "" {
+			err = errors.Join(err, os.MkdirAll(filepath.Join(dir, filepath.Dir(f.Link)), 0o755))
+		}
 		if err != nil {
 			return fmt.Errorf("plant %s: %w", f.Name, err)
+		}
+	}
+	return nil
+}
+
+// Link gives the files their other names, durably. Nothing was saved since Plant.
+func (w Workload) Link(dir string, mark func(string) error) error {
+	for _, f := range w.Files {
+		if f.Link == "" {
+			continue
+		}
+		err := os.Link(filepath.Join(dir, f.Name), filepath.Join(dir, f.Link))
+		if err == nil {
+			err = SyncDir(filepath.Join(dir, filepath.Dir(f.Link)))
+		}
+		if err == nil {
+			err = mark(ledger.Linked(f.Link))
+		}
+		if err != nil {
+			return fmt.Errorf("link %s: %w", f.Link, err)
 		}
 	}
 	return nil
@@ -113,8 +139,12 @@ func (w Workload) saveAll(ctx context.Context, f File, rng *rand.Rand, mark func
 		if err := mark(e.Label("start")); err != nil {
 			return err
 		}
-		if err := save(way, f.Name, number); err != nil {
-			return fmt.Errorf("%s %d by %s: %w", f.Name, number, way, err)
+		name := f.Name
+		if f.Link != "" && rng.IntN(2) == 0 {
+			name = f.Link
+		}
+		if err := save(way, name, number); err != nil {
+			return fmt.Errorf("%s %d by %s: %w", name, number, way, err)
 		}
 		if err := mark(e.Label("ack")); err != nil {
 			return err
