@@ -14,6 +14,20 @@ import (
 func (v *Server) Changed(path string) { v.fs.changed(path) }
 
 func (s *fileSystem) changed(path string) {
+	names := []string{path}
+	if v, ok := s.store.Pending(path); ok && len(v.Names) > 0 {
+		names = v.Names
+	}
+	var told *node
+	for _, name := range names { // those that are known are one node
+		if _, n, _ := s.tree.walk(name); n == nil || n != told {
+			s.changedName(name)
+			told = n
+		}
+	}
+}
+
+func (s *fileSystem) changedName(path string) {
 	dir, n, name := s.tree.walk(path)
 	switch {
 	case n == nil && dir != nil:
@@ -54,15 +68,27 @@ func (t *tree) walk(path string) (dir, n *node, name string) {
 func (d *document) movedOn(path string) {
 	d.commit.Lock()
 	defer d.commit.Unlock()
-	head, _ := d.s.store.Pending(path) // published already: it has no number here
+	s := d.s
+	head, pending := s.store.Pending(path) // published already: it has no number here
+	d.linked.Store(true)                   // as far as is known
+	s.tree.unshare(d.node)
+	var err error
+	if known := s.tree.paths(d.node); pending {
+		_, err = s.learn(d, known, head.Names)
+	} else if len(known) > 0 {
+		_, _, err = s.lookAround(d, known)
+	}
+	if err != nil {
+		s.log.Warn("other names of a file may not follow it", "path", path, "error", err)
+	}
 	d.mu.Lock()
 	unpin := d.shown && !d.exists
 	d.head, d.resume, d.tail = head, nil, tail{}
 	d.exists, d.draft, d.shown = true, false, false
-	d.ctime = d.s.now()
+	d.ctime = s.now()
 	d.mu.Unlock()
 	if unpin {
-		d.s.tree.unpin(d.node)
+		s.tree.unpin(d.node)
 	}
 }
 

@@ -23,6 +23,11 @@ func (s *fileSystem) exchange(a, b place, in *fuse.InHeader) error {
 			return err
 		}
 	}
+	for _, p := range [][2]place{{a, b}, {b, a}} {
+		if err := s.mayCross(p[0], p[1]); err != nil {
+			return err
+		}
+	}
 	if err := s.judgeSwap(a, b, in); err != nil {
 		return err
 	}
@@ -33,6 +38,22 @@ func (s *fileSystem) exchange(a, b place, in *fuse.InHeader) error {
 		return err
 	}
 	s.swapHistory(a, b, in)
+	return nil
+}
+
+// mayCross refuses to swap a file that keeps other names, to a name that must not
+// be one of it: it is not protected as the others are.
+func (s *fileSystem) mayCross(from, to place) error {
+	d := from.doc()
+	if d == nil || to.rule != nil && sameRule(to.rule)(d) {
+		return nil
+	}
+	if _, _, _, err := d.names(); err != nil {
+		return err
+	}
+	if s.tree.several(d.node) {
+		return syscall.EINVAL
+	}
 	return nil
 }
 
@@ -85,6 +106,7 @@ func (s *fileSystem) rejoin(from, to place) error {
 	case to.rule != nil:
 		protected := s.backedDocument(to.rule, freshIno())
 		protected.filled.Store(true)
+		protected.linked.Store(true) // it may be
 		s.protect(from.node, protected)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,94 +23,6 @@ import (
 //
 // Names below other directories, or that no rule or another one protects, are not
 // among them: they part from the file when it is committed to.
-
-// unshare forgets what file a protected node has beneath: it gets another one.
-func (t *tree) unshare(n *node) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.unshareLocked(n)
-}
-
-func (t *tree) unshareLocked(n *node) {
-	if t.shared[n.shared] == n {
-		delete(t.shared, n.shared)
-	}
-	n.shared = inoKey{}
-}
-
-// enterShared is enterDoc for a file with several names beneath: the name joins
-// the document that has the file by another, if it may.
-func (t *tree) enterShared(dir *node, name string, key inoKey, may func(*document) bool, make func() *document) *node {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if known := dir.children[name]; known == nil || known.doc.Load() == nil {
-		if n := t.joinLocked(t.shared[key], dir, name, may); n != nil {
-			return n
-		}
-	}
-	n, made := t.enterDocLocked(dir, name, make)
-	if made {
-		n.shared = key
-		t.shared[key] = n
-	}
-	return n
-}
-
-// enterKnown finds the protected node that is known at one of other paths, gives
-// it the name, and counts one lookup; nil if there is none that may.
-func (t *tree) enterKnown(dir *node, name string, others []string, may func(*document) bool) *node {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, path := range others {
-		if n := t.joinLocked(t.atLocked(path), dir, name, may); n != nil {
-			return n
-		}
-	}
-	return nil
-}
-
-func (t *tree) joinLocked(n *node, dir *node, name string, may func(*document) bool) *node {
-	if n == nil || n.doc.Load() == nil || !may(n.doc.Load()) {
-		return nil
-	}
-	if known := dir.children[name]; known != nil && known != n && known.doc.Load() != nil {
-		return nil
-	}
-	t.linkLocked(n, dir, name)
-	n.lookups++
-	return n
-}
-
-// atLocked is the node known at a path, nil if there is none.
-func (t *tree) atLocked(path string) *node {
-	n := t.atRoot
-	for elem := range strings.SplitSeq(path, "/") {
-		if n = n.children[elem]; n == nil {
-			return nil
-		}
-	}
-	return n
-}
-
-// paths are all names of a node, relative to the root.
-func (t *tree) paths(n *node) []string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var paths []string
-	for _, l := range n.links {
-		if dir, ok := t.pathLocked(l.dir); ok || l.dir == t.atRoot {
-			paths = append(paths, join(dir, l.name))
-		}
-	}
-	return paths
-}
-
-// several tells whether a node is known by more than one name.
-func (t *tree) several(n *node) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(n.links) > 1
-}
 
 // sameRule says which documents a name that rule protects may belong to.
 func sameRule(rule *Rule) func(*document) bool {
@@ -129,11 +42,16 @@ func (s *fileSystem) findPending(dir *node, name string, rule *Rule, v Version) 
 			}
 		}
 	}
-	return s.tree.enterDoc(dir, name, func() *document {
+	n := s.tree.enterDoc(dir, name, func() *document {
 		d := s.pendingDocument(rule, v)
 		d.linked.Store(len(v.Names) > 1)
 		return d
 	})
+	if len(v.Names) > 1 {
+		// Once it is published nothing tells that the others are of the document.
+		_, _ = s.learnNames(n.doc.Load(), s.tree.paths(n), v.Names) // what is missing is looked for before a commit
+	}
+	return n
 }
 
 // findBacked finds the document of a file that is beneath. The caller holds names.
@@ -145,11 +63,31 @@ func (s *fileSystem) findBacked(dir *node, name string, rule *Rule, st *unix.Sta
 	if st.Nlink < 2 {
 		return s.tree.enterDoc(dir, name, func() *document { return s.backedDocument(rule, ino) })
 	}
+	s.checkShared(inoKey{st.Dev, st.Ino})
 	return s.tree.enterShared(dir, name, inoKey{st.Dev, st.Ino}, sameRule(rule), func() *document {
 		d := s.backedDocument(rule, ino)
 		d.linked.Store(true)
 		return d
 	})
+}
+
+// checkShared forgets the document that was found as a file, if that was replaced
+// since, past the mount: the number may be that of another one by now. The caller
+// holds names.
+func (s *fileSystem) checkShared(key inoKey) {
+	s.tree.mu.Lock()
+	n := s.tree.shared[key]
+	s.tree.mu.Unlock()
+	if n == nil {
+		return
+	}
+	path, named := s.tree.path(n)
+	if _, pending := s.store.Pending(path); named && !pending {
+		if st, err := s.stat(n); err == nil && key == (inoKey{st.Dev, st.Ino}) {
+			return
+		}
+	}
+	s.tree.unshare(n)
 }
 
 // names are the path that a document is committed to, and its other names. They
@@ -170,11 +108,44 @@ func (d *document) names() (path string, links []string, parts bool, err error) 
 		return "", nil, false, err
 	}
 	s.tree.unshare(d.node)
-	d.linked.Store(len(known) > 1)
-	if i := slices.IndexFunc(known, func(p string) bool { return s.rules.For(p) != nil }); i > 0 {
-		known[0], known[i] = known[i], known[0]
+	if n := FitNames(known); n < len(known) {
+		s.part(d, known[n:])
+		known, parts = known[:n], true
 	}
+	d.linked.Store(len(known) > 1 || parts) // as long as nothing was committed
 	return known[0], known[1:], parts, nil
+}
+
+// partOthers takes those names from a document that its rule doesn't protect any
+// more: they are found as what they are now.
+func (s *fileSystem) partOthers(d *document) {
+	others := slices.DeleteFunc(s.tree.paths(d.node), func(path string) bool {
+		rule := s.rules.For(path)
+		return rule != nil && sameRule(rule)(d)
+	})
+	if len(others) > 0 {
+		d.linked.Store(true) // until it is committed to
+		s.part(d, others)
+	}
+}
+
+// part takes names from a document that is about to be committed to the others.
+func (s *fileSystem) part(d *document, names []string) {
+	var gone []link
+	_ = s.locked(func() error {
+		for _, path := range names {
+			if dir, n, name := s.tree.walk(path); n == d.node {
+				gone = append(gone, link{dir, name})
+				s.tree.unlink(dir, name, false)
+			}
+		}
+		return nil
+	})
+	go func() {
+		for _, l := range gone {
+			_ = s.server.EntryNotify(l.dir.id, l.name)
+		}
+	}()
 }
 
 func first(names []string) string {
@@ -192,28 +163,39 @@ func (s *fileSystem) lookAround(d *document, known []string) (names []string, pa
 	if err != nil || uint64(st.Nlink) <= uint64(len(known)) {
 		return known, false, err
 	}
-	found, err := s.store.Links(s.ctx, known[0])
+	found, all, err := s.store.Links(s.ctx, known[0], known)
 	if err != nil {
 		return nil, false, fmt.Errorf("look for other names of %s: %w", known[0], err)
 	}
 	if known, err = s.learn(d, known, found); err != nil {
 		return nil, false, err
 	}
-	return known, uint64(st.Nlink) > uint64(len(known)), nil
+	left := slices.ContainsFunc(found, func(name string) bool { return !slices.Contains(known, name) })
+	return known, !all || left, nil
 }
 
 // learn puts names of a document that were found into the tree, and returns those
 // with the ones that were known.
 func (s *fileSystem) learn(d *document, known, found []string) ([]string, error) {
-	s.names.Lock()
-	defer s.names.Unlock()
+	s.names.RLock()
+	defer s.names.RUnlock()
+	return s.learnNames(d, known, found)
+}
+
+// learnNames is learn for who holds names.
+func (s *fileSystem) learnNames(d *document, known, found []string) ([]string, error) {
+	has := make(map[string]bool, len(known))
+	for _, path := range known {
+		has[path] = true
+	}
 	for _, path := range found {
-		if slices.Contains(known, path) {
+		rule := s.rules.For(path)
+		if has[path] || rule == nil || !sameRule(rule)(d) || FitNames(append(known, path)) <= len(known) {
 			continue
 		}
 		joined, err := s.learnName(d, path)
 		if err != nil {
-			return nil, err
+			return known, err
 		}
 		if joined {
 			known = append(known, path)
@@ -244,7 +226,7 @@ func (s *fileSystem) learnName(d *document, path string) (bool, error) {
 		looked = append(looked, next)
 		dir, name = next, rest
 	}
-	n := s.tree.enterKnown(dir, name, s.tree.paths(d.node), func(o *document) bool { return o == d })
+	n := s.tree.enterNode(dir, name, d)
 	if n == nil {
 		return false, nil
 	}
@@ -255,11 +237,15 @@ func (s *fileSystem) learnName(d *document, path string) (bool, error) {
 // linkShared gives a protected file another name that the same rule protects. The
 // caller holds the document's commit lock; the file is published.
 func (s *fileSystem) linkShared(d *document, to place) (*node, error) {
-	if _, _, _, err := d.names(); err != nil {
+	path, links, _, err := d.names()
+	if err != nil {
 		return nil, err
 	}
 	s.names.Lock()
 	defer s.names.Unlock()
+	if all := append([]string{path, to.path}, links...); FitNames(all) < len(all) {
+		return nil, syscall.EMLINK
+	}
 	if err := s.free(to.dir, to.name); err != nil {
 		return nil, err
 	}

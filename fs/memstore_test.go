@@ -33,6 +33,7 @@ type memStore struct {
 	refusals []Refusal
 	removed  []string
 	moved    []string
+	walks    int
 	adopted  []string // "path content", of those that were there
 	collided []string
 	// fail is what Commit answers, if not nil.
@@ -86,23 +87,60 @@ func (m *memStore) find(name string) (memVersion, bool) {
 	return memVersion{}, false
 }
 
-func (m *memStore) Links(_ context.Context, name string) ([]string, error) {
+func (m *memStore) Links(_ context.Context, name string, known []string) (links []string, all bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	of, err := os.Stat(filepath.Join(m.root, name))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var links []string
+	left := int(of.Sys().(*syscall.Stat_t).Nlink) - len(known)
+	staged, err := filepath.Glob(filepath.Join(m.root, ".intact", "staging", "*"))
+	for _, p := range staged {
+		if info, err := os.Stat(p); err == nil && os.SameFile(info, of) {
+			left--
+		}
+	}
+	if err != nil || left <= 0 {
+		return nil, true, err
+	}
+	m.walks++
 	err = filepath.WalkDir(m.root, func(p string, e iofs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(p, path.Ext(name)) {
 			return err
 		}
 		info, err := e.Info()
-		if rel := strings.TrimPrefix(p, m.root+"/"); err == nil && os.SameFile(info, of) && rel != name {
+		rel := strings.TrimPrefix(p, m.root+"/")
+		if err != nil || !os.SameFile(info, of) {
+			return err
+		}
+		if _, pending := m.find(rel); pending { // another file by now
+			left--
+		} else if rel != name {
 			links = append(links, rel)
 		}
-		return err
+		return nil
 	})
-	return links, err
+	for _, l := range links {
+		if !slices.Contains(known, l) {
+			left--
+		}
+	}
+	return links, left <= 0, err
+}
+
+// walked is how often all of the directory was looked at.
+func (m *memStore) walked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.walks
+}
+
+// failWith sets what Commit answers.
+func (m *memStore) failWith(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fail = err
 }
 
 // namesOf are all names of a commit if there are several.

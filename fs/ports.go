@@ -23,8 +23,11 @@ type Store interface {
 	PendingNames(dir string) []string
 
 	// Links lists the other names that the file beneath path has, below the
-	// same directory and protected by the same rule. It looks at all of it.
-	Links(ctx context.Context, path string) ([]string, error)
+	// same directory and protected by the same rule. known are some of its
+	// names, path among them: it looks at all of the directory if the file has
+	// more. all tells whether these and known are all that the file has; names
+	// of the store's own don't count.
+	Links(ctx context.Context, path string, known []string) (links []string, all bool, err error)
 
 	// NewStage makes a private file for a content that outgrew memory. The
 	// caller closes it; Commit takes it over, Discard removes it.
@@ -115,7 +118,7 @@ type Stage interface {
 // A zero SHA256 is computed when the version is published.
 type Commit struct {
 	Path   string
-	Links  []string // other names of the file, which get the version too
+	Links  []string // other names of the file, which get the version too; see FitNames
 	Attr   Attr
 	Inline []byte
 	Stage  Stage
@@ -130,13 +133,31 @@ type Commit struct {
 	Note   string // why, when it was not a close: "fsync", "unlock", "idle", "rename from x", ...
 }
 
+// A version is for so many names at most, and for so many bytes of them with one
+// between each and the next.
+const (
+	maxNames     = 1000
+	maxNameBytes = 1<<16 - 1
+)
+
+// FitNames is how many names, from the first on, a version can be for.
+func FitNames(names []string) int {
+	bytes := -1
+	for i, name := range names {
+		if bytes += 1 + len(name); i == maxNames || bytes > maxNameBytes {
+			return i
+		}
+	}
+	return len(names)
+}
+
 // Append is bytes to follow the newest version of Path, which has Base as its
 // number, 0 if that is not known, and BaseSize bytes. SHA256 is of the whole;
 // zero: found out when it is published. The caller doesn't change Bytes
 // afterwards.
 type Append struct {
 	Path     string
-	Links    []string // other names of the file, which get the version too
+	Links    []string // other names of the file, which get the version too; see FitNames
 	Attr     Attr
 	Bytes    []byte
 	Base     uint64

@@ -172,6 +172,11 @@ func (s *fileSystem) renameDoc(from, to place, in *fuse.InHeader, flags uint32) 
 	if err != nil {
 		return err
 	}
+	if exists && to.rule != nil && !sameRule(to.rule)(d) {
+		if _, _, _, err := d.names(); err != nil {
+			return err
+		}
+	}
 	replaces := target != nil && target.settled()
 	switch {
 	case !exists && to.rule == nil:
@@ -182,6 +187,8 @@ func (s *fileSystem) renameDoc(from, to place, in *fuse.InHeader, flags uint32) 
 		return s.moveUnborn(d, target, from, to)
 	case to.rule == nil:
 		return s.moveOut(d, from, to, in, flags)
+	case !sameRule(to.rule)(d) && s.tree.several(d.node):
+		return s.moveVersion(target, from, to, in)
 	case replaces:
 		return s.replaceByDoc(d, target, from, to, in)
 	}
@@ -254,6 +261,19 @@ func (s *fileSystem) moveDoc(d, target *document, from, to place, flags uint32) 
 	}
 	s.keepRule(d)
 	s.moved(from.path, to.path)
+	return nil
+}
+
+// moveVersion gives one name of a settled document, which keeps others, to a file
+// of its own that another rule protects.
+func (s *fileSystem) moveVersion(target *document, from, to place, in *fuse.InHeader) error {
+	if err := s.keepLast(from.path); err != nil {
+		return err
+	}
+	if err := s.replaceHeld(target, from, to, in); err != nil {
+		return err
+	}
+	s.removed(from.dir, from.path, in)
 	return nil
 }
 

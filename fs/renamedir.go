@@ -61,7 +61,12 @@ func (s *fileSystem) reconsider(dir *node) {
 	visit(dir)
 	s.tree.mu.Unlock()
 	for _, d := range docs {
-		if _, named := s.tree.where(d.node); named && s.keepRule(d) == nil && d.settled() {
+		_, named := s.tree.where(d.node)
+		switch {
+		case !named:
+		case s.keepRule(d) != nil:
+			s.partOthers(d)
+		case d.settled():
 			_ = s.locked(func() error { return s.unprotect(d) })
 		}
 	}

@@ -20,6 +20,7 @@ type incoming struct {
 	attr    Attr
 	links   uint64
 	empty   bool
+	stays   bool // under other names of its file
 }
 
 // judgeIncoming reads a file beneath and decides whether it may get a
@@ -96,6 +97,12 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	}
 	s.commits.RLock()
 	defer s.commits.RUnlock()
+	return s.replaceHeld(target, from, to, in)
+}
+
+// replaceHeld is replace for who holds commits, and the target's commit lock. What
+// is protected at the old name keeps its node, by the names that it has besides.
+func (s *fileSystem) replaceHeld(target *document, from, to place, in *fuse.InHeader) error {
 	base, full, last, err := s.replaced(target, to)
 	if err != nil {
 		return err
@@ -107,6 +114,8 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 		return err
 	}
 	defer got.content.Discard()
+	protected := from.doc() != nil
+	got.stays = got.links > 1 || protected
 	d := s.newDocument(to.rule, freshIno())
 	d.node = from.node
 	d.filled.Store(true) // by the handles it was written through
@@ -122,7 +131,7 @@ func (s *fileSystem) replace(from, to place, in *fuse.InHeader) error {
 	if err := s.locked(func() error { return s.takeOver(from, to, target, last, d, got) }); err != nil {
 		return err
 	}
-	if d.node == from.node {
+	if !protected {
 		s.follow(d.node, d.node.writes.Load() != writes)
 		// The number changed with the name.
 		_ = s.server.InodeNotify(d.node.id, -1, 0)
@@ -165,7 +174,7 @@ func (s *fileSystem) takeOver(from, to place, target *document, last farewell, d
 	if err != nil {
 		return err
 	}
-	if got.links <= 1 {
+	if !got.stays {
 		s.keepOrphan(from.node)
 	}
 	if err := retry(func() error { return unix.Unlinkat(parent, from.name, 0) }); err != nil {
@@ -178,7 +187,7 @@ func (s *fileSystem) takeOver(from, to place, target *document, last farewell, d
 		}
 	}
 	return s.replacing(target, last, func() error {
-		if got.links > 1 {
+		if got.stays {
 			s.stayBehind(from, to)
 			return nil
 		}
@@ -229,9 +238,13 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 	if err := s.keepLast(from.path); err != nil {
 		return err
 	}
-	path, links, _, err := d.names()
+	path, links, parts, err := d.names()
 	if err != nil {
 		return err
+	}
+	note := "rename from " + from.path
+	if parts {
+		note += "; " + noteParted
 	}
 	stay := slices.DeleteFunc(append(links, path), func(name string) bool { return name == from.path })
 	base, full, last, err := s.replaced(target, to)
@@ -247,7 +260,7 @@ func (s *fileSystem) replaceByDoc(d, target *document, from, to place, in *fuse.
 	target.leave(last)
 	defer target.stay()
 	if err := s.admit(d, got, Commit{
-		Path: to.path, Links: stay, Base: base, Who: s.writerOf(in), Note: "rename from " + from.path,
+		Path: to.path, Links: stay, Base: base, Who: s.writerOf(in), Note: note,
 	}); err != nil {
 		return err
 	}

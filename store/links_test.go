@@ -41,7 +41,7 @@ func TestLinks(t *testing.T) {
 		"alone.json": nil,
 		"none.json":  nil,
 	} {
-		got, err := p.store.Links(context.Background(), name)
+		got, _, err := p.store.Links(context.Background(), name, []string{name})
 		slices.Sort(got)
 		if err != nil || !slices.Equal(got, want) {
 			t.Errorf("links of %s: %q, %v, want %q", name, got, err, want)
@@ -49,13 +49,13 @@ func TestLinks(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := p.store.Links(ctx, "a.json"); !errors.Is(err, context.Canceled) {
+	if _, _, err := p.store.Links(ctx, "a.json", []string{"a.json"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
 	}
 	if err := os.Mkdir(filepath.Join(p.dir, "a.json.d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.store.Links(context.Background(), "a.json/x.json"); err != nil && !errors.Is(err, syscall.ENOTDIR) {
+	if _, _, err := p.store.Links(context.Background(), "a.json/x.json", nil); err != nil && !errors.Is(err, syscall.ENOTDIR) {
 		t.Errorf("below a file: %v", err)
 	}
 }
