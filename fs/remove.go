@@ -109,7 +109,7 @@ func (s *fileSystem) unlinkDoc(d *document, dir *node, name string, in *fuse.InH
 	if err != nil {
 		return err
 	}
-	if _, _, _, err := d.names(); err != nil {
+	if err := d.keepOthers(); err != nil {
 		return err
 	}
 	if err := s.keepLast(path); err != nil {
@@ -121,6 +121,18 @@ func (s *fileSystem) unlinkDoc(d *document, dir *node, name string, in *fuse.InH
 	}
 	s.removed(dir, path, in)
 	return nil
+}
+
+// keepOthers finds the names that a document keeps when one goes, if somebody has
+// it open: a save that goes on is for them. Otherwise they are found when somebody
+// looks them up, and a tree of linked files is removed without a look through all
+// of the directory for each. The caller holds the document's commit lock.
+func (d *document) keepOthers() error {
+	if !d.s.tree.pinned(d.node) {
+		return nil
+	}
+	_, _, _, err := d.names()
+	return err
 }
 
 // keepLast publishes what is pending for a protected name that is about to go,

@@ -99,7 +99,7 @@ func (s *fileSystem) renamePlain(from, to place, in *fuse.InHeader, flags uint32
 	defer target.commit.Unlock()
 	s.commits.RLock()
 	defer s.commits.RUnlock()
-	if _, _, _, err := target.names(); err != nil {
+	if err := target.keepOthers(); err != nil {
 		return err
 	}
 	if err := s.keepLast(to.path); err != nil {

@@ -142,7 +142,7 @@ func (s *fileSystem) replaceHeld(target *document, from, to place, in *fuse.InHe
 // replaced is what a protected name has before something replaces it.
 func (s *fileSystem) replaced(target *document, to place) (base uint64, full bool, last farewell, err error) {
 	if target != nil {
-		if _, _, _, err := target.names(); err != nil { // those that stay
+		if err := target.keepOthers(); err != nil {
 			return 0, false, last, err
 		}
 		last = target.lastSeen()

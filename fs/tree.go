@@ -296,6 +296,13 @@ func (t *tree) pin(n *node) {
 	n.pins++
 }
 
+// pinned tells whether a handle or a draft needs a node.
+func (t *tree) pinned(n *node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n.pins > 0
+}
+
 func (t *tree) unpin(n *node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
