@@ -71,6 +71,7 @@ func (d *document) movedOn(path string) {
 	s := d.s
 	head, pending := s.store.Pending(path) // published already: it has no number here
 	d.linked.Store(true)                   // as far as is known
+	d.counted.Store(false)
 	s.tree.unshare(d.node)
 	var err error
 	if known := s.tree.paths(d.node); pending {

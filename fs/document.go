@@ -44,6 +44,9 @@ type document struct {
 	transfers transfers
 	// linked is set while the file has other names, or may have.
 	linked atomic.Bool
+	// counted is set while the tree has all names of the file, if it has several:
+	// beneath are those too that what is pending for them will take.
+	counted atomic.Bool
 	// kept is the last version of a name that is gone, for who was on the
 	// way to it meanwhile.
 	kept atomic.Pointer[pinned]
@@ -185,6 +188,9 @@ func (d *document) committed() (state, error) {
 	var out state
 	fillAttr(&out.attr, &st)
 	out.attr.Ino, out.attr.Blksize = d.ino, readSize(st.Size)
+	if !d.linked.Load() || d.counted.Load() {
+		out.attr.Nlink = uint32(s.tree.count(d.node))
+	}
 	if !ctime.IsZero() {
 		putTime(&out.attr.Ctime, &out.attr.Ctimensec, ctime)
 	}

@@ -113,6 +113,7 @@ func (d *document) names() (path string, links []string, parts bool, err error) 
 		known, parts = known[:n], true
 	}
 	d.linked.Store(len(known) > 1 || parts) // as long as nothing was committed
+	d.counted.Store(!parts)
 	return known[0], known[1:], parts, nil
 }
 
@@ -125,6 +126,7 @@ func (s *fileSystem) partOthers(d *document) {
 	})
 	if len(others) > 0 {
 		d.linked.Store(true) // until it is committed to
+		d.counted.Store(false)
 		s.part(d, others)
 	}
 }
@@ -237,13 +239,9 @@ func (s *fileSystem) learnName(d *document, path string) (bool, error) {
 // linkShared gives a protected file another name that the same rule protects. The
 // caller holds the document's commit lock; the file is published.
 func (s *fileSystem) linkShared(d *document, to place) (*node, error) {
-	path, links, _, err := d.names()
-	if err != nil {
-		return nil, err
-	}
 	s.names.Lock()
 	defer s.names.Unlock()
-	if all := append([]string{path, to.path}, links...); FitNames(all) < len(all) {
+	if all := append(s.tree.paths(d.node), to.path); FitNames(all) < len(all) {
 		return nil, syscall.EMLINK
 	}
 	if err := s.free(to.dir, to.name); err != nil {

@@ -66,6 +66,8 @@ func TestHardLinks(t *testing.T) {
 		{"a file renamed over one name", []step{
 			save("t", newDoc), do("a", "ok", "rename", "t", "f.json"), cat("f.json", newDoc), cat("d/g.json", oldDoc),
 			save("d/g.json", "[2]"), save("f.json", "[3]"), cat("d/g.json", "[2]"), cat("f.json", "[3]")}},
+		{"a file renamed over one name is one less", []step{
+			do("b", "ok", "open", "h", "d/g.json", "r"), save("t", newDoc), do("a", "ok", "rename", "t", "f.json"), do("a", "1", "nlink", "d/g.json"), do("a", "1", "nlink", "f.json")}},
 		{"a file renamed over a name of what is pending", []step{
 			save("f.json", "[1]"), save("t", newDoc), do("a", "ok", "rename", "t", "f.json"), cat("f.json", newDoc), cat("d/g.json", "[1]"),
 			settle, cat("d/g.json", "[1]")}},

@@ -94,9 +94,12 @@ func (t *tree) paths(n *node) []string {
 	return paths
 }
 
-// several tells whether a node is known by more than one name.
-func (t *tree) several(n *node) bool {
+// count is by how many names a node is known.
+func (t *tree) count(n *node) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(n.links) > 1
+	return len(n.links)
 }
+
+// several tells whether a node is known by more than one name.
+func (t *tree) several(n *node) bool { return t.count(n) > 1 }
