@@ -25,8 +25,16 @@ func (d *document) extent() (tail, error) {
 	s.names.RLock()
 	defer s.names.RUnlock()
 	d.mu.Lock()
-	t, exists := tail{tx: d.head.Tx}, d.exists
+	t, exists, gone := tail{tx: d.head.Tx}, d.exists, d.gone || d.leaving
 	d.mu.Unlock()
+	if gone {
+		last, err := d.kept.Load().share()
+		if err != nil {
+			return t, err
+		}
+		defer last.close()
+		return tail{tx: last.tx, size: last.size()}, nil
+	}
 	if path, ok := s.tree.path(d.node); ok {
 		if v, ok := s.store.Pending(path); ok {
 			return tail{tx: v.Tx, size: v.Size}, nil

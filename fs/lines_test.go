@@ -190,3 +190,21 @@ func TestAppendersKeepAll(t *testing.T) {
 		}
 	}
 }
+
+// TestAppendToALostName begins to write through handles that append to a file
+// whose name was given to another one meanwhile, or is gone.
+func TestAppendToALostName(t *testing.T) {
+	for name, lose := range map[string][]step{
+		"removed":  {do("b", "ok", "unlink", "f.jsonl")},
+		"replaced": {do("b", "ok", "save", "t", "[0]\n"), do("b", "ok", "rename", "t", "f.jsonl")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := mount(t, testRules{})
+			m.seed(t, "f.jsonl", "1\n")
+			steps := append([]step{do("a", "ok", "open", "h", "f.jsonl", "a"), do("a", "ok", "open", "g", "f.jsonl", "a")}, lose...)
+			run(t, m, append(steps,
+				do("a", "ok", "ftruncate", "h", "0"), do("a", "2", "write", "h", "2\n"), do("a", "2", "fsize", "h"),
+				do("a", "2", "write", "g", "3\n"), do("a", "ok", "close", "g"), do("a", "ok", "close", "h")))
+		})
+	}
+}
