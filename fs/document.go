@@ -28,7 +28,7 @@ func readSize(size int64) uint32 {
 	return block
 }
 
-// document is a protected file: one name, one line of committed versions, any
+// document is a protected file: its names, one line of committed versions, any
 // number of private stages.
 type document struct {
 	s    *fileSystem
