@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,10 +95,34 @@ func serveDisk(takes, source, target string) error {
 	if err != nil {
 		return fmt.Errorf("open directory of the disk: %w", err)
 	}
+	keeper, err := outliveFiles()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = keeper.Close() }()
 	if plain, ok := root.(*gofs.LoopbackNode); ok {
 		root = &diskNode{plain, &flusher{takes: d}}
 	}
 	return serve(target, root, &gofs.Options{MountOptions: fuse.MountOptions{MaxWrite: 1 << 20, FsName: source, Name: "benchdisk"}})
+}
+
+// outliveFiles starts a process that ends when what it returns is closed, as it is
+// when this process is killed, with all its files. It
+// keeps the mount namespace until then: the kernel unmounts what is in a namespace
+// when the last process of it ends. If that were this one, killed, a file system on
+// the disk would wait for a flush by a server whose connection the same thread is
+// to close after that, and for ever.
+func outliveFiles() (io.Closer, error) {
+	keeper := exec.Command("cat")
+	in, err := keeper.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("keep the namespace: %w", err)
+	}
+	keeper.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := keeper.Start(); err != nil {
+		return nil, fmt.Errorf("keep the namespace: %w", err)
+	}
+	return in, nil
 }
 
 // flushDisk is a running disk, as its user sees it.

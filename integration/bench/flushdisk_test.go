@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,10 +48,11 @@ const smallImage = 64 << 20
 
 func holdFileSystem(dir string) error {
 	takes := time.Millisecond
-	if _, err := makeFileSystem(context.Background(), dir, "ext4", smallImage, &takes); err != nil {
+	f, err := makeFileSystem(context.Background(), dir, "ext4", smallImage, &takes)
+	if err != nil {
 		return err
 	}
-	fmt.Println("ready")
+	fmt.Println(f.disk.server.Process.Pid)
 	select {}
 }
 
@@ -180,14 +182,17 @@ func TestNothingIsLeftOfARunThatWasKilled(t *testing.T) {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	there := left(t, dir)
-	if err := errors.Join(cmd.Process.Kill(), err); err != nil || line != "ready\n" {
-		t.Errorf("it said %q, %v", line, err)
+	server, perr := strconv.Atoi(strings.TrimSpace(line))
+	if err := errors.Join(cmd.Process.Kill(), err, perr); err != nil {
+		t.Fatalf("it said %q, %v", line, err)
 	}
 	_ = cmd.Wait() // it was killed: its status says only that
 	if len(there) == 0 {
 		t.Error("there was no loop device to be left")
 	}
 	harness.Eventually(t, "nothing is left", func() bool { return len(left(t, dir)) == 0 })
+	// A thread that waits for its own connection would keep it as a zombie.
+	harness.Eventually(t, "the server is gone", func() bool { return errors.Is(unix.Kill(server, 0), unix.ESRCH) })
 }
 
 func TestAccountCountsEachContender(t *testing.T) {
