@@ -247,16 +247,7 @@ func (s *fileSystem) linkShared(d *document, to place) (*node, error) {
 	if err := s.free(to.dir, to.name); err != nil {
 		return nil, err
 	}
-	fd, err := s.openPath(d.node)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	parent, err := s.dirFD(to.dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Linkat(unix.AT_FDCWD, procPath(fd), parent, to.name, unix.AT_SYMLINK_FOLLOW); err != nil {
+	if err := s.linkBeneath(d.node, to); err != nil {
 		return nil, err
 	}
 	d.linked.Store(true)

@@ -34,19 +34,24 @@ func (s *fileSystem) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *
 	return toStatus(s.entry(linked, &in.InHeader, out))
 }
 
-func (s *fileSystem) linkPlain(n *node, to place) (*node, error) {
-	s.names.Lock()
-	defer s.names.Unlock()
+// linkBeneath gives a file one more name beneath. The caller holds names.
+func (s *fileSystem) linkBeneath(n *node, to place) error {
 	fd, err := s.openPath(n)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
 	parent, err := s.dirFD(to.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := unix.Linkat(unix.AT_FDCWD, procPath(fd), parent, to.name, unix.AT_SYMLINK_FOLLOW); err != nil {
+	return unix.Linkat(unix.AT_FDCWD, procPath(fd), parent, to.name, unix.AT_SYMLINK_FOLLOW)
+}
+
+func (s *fileSystem) linkPlain(n *node, to place) (*node, error) {
+	s.names.Lock()
+	defer s.names.Unlock()
+	if err := s.linkBeneath(n, to); err != nil {
 		return nil, err
 	}
 	linked, err := s.findPlain(to.dir, to.name)

@@ -129,10 +129,14 @@ func wantClean(t *testing.T, d *disktest.Disk) {
 
 func TestCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
+	crashAtEveryOperation(t, workload, func(o disktest.Option) (*disktest.Disk, *ledger) { return freshDisk(o), newLedger(before) })
+}
+
+func crashAtEveryOperation(t *testing.T, work func(*disktest.Disk, *memoryHistory, *ledger), fresh func(disktest.Option) (*disktest.Disk, *ledger)) {
 	for n := 1; ; n += stride {
-		d := freshDisk(disktest.CrashAt(n))
-		h, l := newHistory(d), newLedger(before)
-		workload(d, h, l)
+		d, l := fresh(disktest.CrashAt(n))
+		h := newHistory(d)
+		work(d, h, l)
 		if !d.Crashed() {
 			t.Logf("%d operations", n-1)
 			recoverAndCheck(t, d.AfterCrash(nil, 0), h, l)

@@ -66,20 +66,7 @@ func linkedWorkload(d *disktest.Disk, h *memoryHistory, l *ledger) {
 
 func TestLinksCrashAtEveryOperation(t *testing.T) {
 	t.Parallel()
-	for n := 1; ; n += stride {
-		d := twins(t, disktest.CrashAt(n))
-		h, l := newHistory(d), linkedLedger()
-		linkedWorkload(d, h, l)
-		if !d.Crashed() {
-			recoverAndCheck(t, d.AfterCrash(nil, 0), h, l)
-			return
-		}
-		for name, after := range variants(n, d) {
-			labelled(t, fmt.Sprintf("crash instead of operation %d (%s), %s", n, d.Steps()[n-1], name), func() {
-				recoverAndCheck(t, after, h, l)
-			})
-		}
-	}
+	crashAtEveryOperation(t, linkedWorkload, func(o disktest.Option) (*disktest.Disk, *ledger) { return twins(t, o), linkedLedger() })
 }
 
 func TestLinksErrorAtEveryOperation(t *testing.T) {
