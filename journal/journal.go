@@ -72,6 +72,9 @@ type Journal struct {
 	waiting map[string]bool // paths whose appends wait for company
 	old     []held          // replaced files that can't be let go yet
 
+	// spoiled are the names of stages whose sync failed.
+	spoiled sync.Map
+
 	// w belongs to the leader; its holder needs no lock.
 	w writer
 

@@ -56,6 +56,18 @@ func (j *Journal) Discard(name string) error {
 // that is not known. After an error the bytes must not be trusted, and the
 // stage never be committed.
 func (j *Journal) sealStage(name string, size int64, crc *stageSum) error {
+	// A second sync would succeed: the kernel tells of what it lost only once.
+	if _, spoiled := j.spoiled.Load(name); spoiled {
+		return fmt.Errorf("seal stage: %s could not be synced before: %w", name, syscall.EIO)
+	}
+	err := j.syncStage(name, size, crc)
+	if err != nil && !errors.Is(err, ErrStage) {
+		j.spoiled.Store(name, true)
+	}
+	return err
+}
+
+func (j *Journal) syncStage(name string, size int64, crc *stageSum) error {
 	f, err := j.d.OpenWrite("commit:stage-open", name)
 	if err != nil {
 		return fmt.Errorf("seal stage: %w", err)
